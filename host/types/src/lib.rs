@@ -1,0 +1,12 @@
+//! What every room may name: ids, entities, findings, the clock. No IO.
+
+mod clock;
+mod entity;
+mod finding;
+mod id;
+pub mod wire;
+
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use entity::{AssetType, Job, JobKind, Priority, QueueName, Visibility};
+pub use finding::{DetectedFace, Point, Rect, Size};
+pub use id::{ApiKeyId, AssetId, FaceId, IntentId, JobId, ParseIdError, PersonId, SessionId, UserId};
