@@ -1,0 +1,34 @@
+//! Everything that a server needs, in the order that keeps two cores busy.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::shell::{bin_dir, cargo, root, run, step};
+use crate::{guests, kit, probe, web};
+
+/// Fetches, converts and compiles. What is there already costs nothing.
+pub fn everything() -> Result<()> {
+    step("tools", probe::ensure_for_build)?;
+    // Downloads wait for the network and the conversion of models uses one core: both run beside the compiler.
+    std::thread::scope(|scope| {
+        let fetched = scope.spawn(|| -> Result<()> {
+            step("services", kit::services)?;
+            step("models", kit::models)
+        });
+        step("page", web::build)?;
+        step("plugins", guests::build_all)?;
+        step("server", || run(cargo().args(["build", "--release", "--locked", "--package", "server"])))?;
+        fetched.join().map_err(|_| anyhow!("the thread that fetches panicked"))?
+    })
+}
+
+/// Builds, then becomes the server: its signals and its exit code are the server's own.
+pub fn serve(args: &[String]) -> Result<()> {
+    everything()?;
+    let mut latent = Command::new(bin_dir().join("latent"));
+    latent.current_dir(root()).args(args);
+    let error = latent.exec();
+    Err(error).context("cannot start target/release/latent")
+}
