@@ -1,1 +1,22 @@
-//! media
+//! Pixels and containers: decode, resize, encode, metadata. Bytes in, bytes out; no file, no database.
+//!
+//! All functions block and may use a core for a while: call them on a bounded pool.
+
+mod codec;
+mod decode;
+mod error;
+mod format;
+mod jpeg;
+mod metadata;
+mod pixels;
+mod places;
+mod thumbnails;
+
+pub use codec::{Codec, encode};
+pub use decode::{Limits, decode};
+pub use error::MediaError;
+pub use format::{Format, by_extension, extensions, sniff};
+pub use metadata::{Metadata, metadata};
+pub use pixels::{Channels, Filter, Fit, Layout, Pixels, TensorOptions, crop, fill_tensor, resize, warp};
+pub use places::{Place, place, time_zone_at};
+pub use thumbnails::{ThumbnailSpec, Thumbnails, thumbnails};

@@ -1,1 +1,95 @@
-//! runtime
+//! Embedded PostgreSQL and Valkey: starts, watches and stops them. Knows no SQL and no job.
+
+mod error;
+mod lock;
+mod postgres;
+mod sockets;
+mod spawn;
+mod supervisor;
+mod valkey;
+
+use std::path::PathBuf;
+
+pub use error::RuntimeError;
+use lock::DataLock;
+use supervisor::Supervisor;
+
+/// Which services to run, and where.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// The folder that is ours: `postgres/`, `redis/` and the lock live in it.
+    pub data_dir: PathBuf,
+    /// Where `postgres/bin` and `valkey/valkey-server` are.
+    pub kit: PathBuf,
+    /// Run a private PostgreSQL.
+    pub postgres: bool,
+    /// Run a private Valkey.
+    pub valkey: bool,
+}
+
+/// Services that run as long as this lives. They also end when this process is killed.
+#[derive(Debug)]
+pub struct Services {
+    postgres: Option<Supervisor>,
+    valkey: Option<Supervisor>,
+    database_url: Option<String>,
+    redis_url: Option<String>,
+    _lock: DataLock,
+}
+
+impl Services {
+    /// Locks the data folder, starts what the config asks for and returns when both accept connections. Blocking; must not be
+    /// called on a thread that ends before the services do (each is spawned by a thread of its own, which lives on).
+    ///
+    /// # Errors
+    /// The folder is locked by another server, a binary is missing, or a service does not come up: the error names the log.
+    pub fn start(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
+        let lock = DataLock::take(&config.data_dir)?;
+        let valkey = config.valkey.then(|| valkey::start(config)).transpose()?;
+        let postgres = config.postgres.then(|| postgres::start(config)).transpose()?;
+        Ok(Self {
+            database_url: postgres.is_some().then(|| postgres::url(config)),
+            redis_url: valkey.is_some().then(|| valkey::url(config)),
+            postgres,
+            valkey,
+            _lock: lock,
+        })
+    }
+
+    /// `host=… user=… dbname=…`, for an embedded PostgreSQL.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref()
+    }
+
+    /// `redis+unix:///…`, for an embedded Valkey.
+    pub fn redis_url(&self) -> Option<&str> {
+        self.redis_url.as_deref()
+    }
+
+    /// The postmaster, when it is up.
+    pub fn postgres_pid(&self) -> Option<u32> {
+        self.postgres.as_ref().and_then(Supervisor::pid)
+    }
+
+    /// The Valkey server, when it is up.
+    pub fn valkey_pid(&self) -> Option<u32> {
+        self.valkey.as_ref().and_then(Supervisor::pid)
+    }
+
+    /// Stops both, PostgreSQL by its fast shutdown, and waits for their end. Blocking.
+    pub fn stop(mut self) {
+        self.stop_all();
+    }
+
+    fn stop_all(&mut self) {
+        for service in [self.postgres.take(), self.valkey.take()].into_iter().flatten() {
+            service.stop();
+        }
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.stop_all();
+    }
+}

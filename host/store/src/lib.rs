@@ -1,1 +1,15 @@
-//! store
+//! PostgreSQL. The one crate that holds SQL.
+
+pub mod accounts;
+pub mod assets;
+pub mod error;
+pub mod exif;
+pub mod intents;
+mod migrate;
+pub mod outbox;
+mod pool;
+pub mod steps;
+pub mod timeline;
+
+pub use error::{Result, StoreError};
+pub use pool::{Store, StoreConfig};

@@ -1,0 +1,48 @@
+//! Coordinates to places and time zones. Their tables are loaded when the first photo with GPS comes.
+
+use std::sync::LazyLock;
+
+use reverse_geocoder::ReverseGeocoder;
+use tzf_rs::DefaultFinder;
+
+/// The nearest city (GeoNames, CC BY 4.0).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub city: String,
+    pub state: String,
+    pub country: String,
+}
+
+static GEOCODER: LazyLock<ReverseGeocoder> = LazyLock::new(ReverseGeocoder::new);
+static ZONES: LazyLock<DefaultFinder> = LazyLock::new(DefaultFinder::new);
+
+/// Degrees; `None` where they are none.
+pub fn place(latitude: f64, longitude: f64) -> Option<Place> {
+    if !valid(latitude, longitude) {
+        return None;
+    }
+    let found = GEOCODER.search((latitude, longitude)).record;
+    Some(Place {
+        city: found.name.to_string(),
+        state: found.admin1.to_string(),
+        country: country(&found.cc.to_string()),
+    })
+}
+
+/// IANA's name, such as `Europe/Berlin`.
+pub fn time_zone_at(latitude: f64, longitude: f64) -> Option<String> {
+    if !valid(latitude, longitude) {
+        return None;
+    }
+    Some(ZONES.get_tz_name(longitude, latitude).to_owned()).filter(|name| !name.is_empty())
+}
+
+/// (0, 0) is what cameras write that do not know.
+fn valid(latitude: f64, longitude: f64) -> bool {
+    latitude.abs() <= 90.0 && longitude.abs() <= 180.0 && (latitude, longitude) != (0.0, 0.0)
+}
+
+/// The English short name of an ISO 3166 code; the code itself where it is unknown.
+fn country(code: &str) -> String {
+    celes::Country::from_alpha2(code).map_or_else(|_| code.to_owned(), |country| country.long_name.to_owned())
+}
