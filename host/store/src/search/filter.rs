@@ -1,0 +1,181 @@
+//! The filters of a search as SQL conditions with parameters. Nothing of a client gets into the text.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use tokio_postgres::types::ToSql;
+use types::{AssetId, AssetType, PersonId, UserId, Visibility};
+
+/// Which assets a search may find. `None` means: whatever; `Some(None)` of a text: there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct AssetFilter {
+    pub owner: Option<UserId>,
+    pub id: Option<AssetId>,
+    /// `None`: what the timeline shows.
+    pub visibility: Option<Visibility>,
+    /// Also what lies in the trash.
+    pub with_deleted: bool,
+    pub kind: Option<AssetType>,
+    pub is_favorite: Option<bool>,
+    pub is_motion: Option<bool>,
+    pub city: Option<Option<String>>,
+    pub state: Option<Option<String>>,
+    pub country: Option<Option<String>>,
+    pub make: Option<Option<String>>,
+    pub model: Option<Option<String>>,
+    pub lens_model: Option<Option<String>>,
+    pub rating: Option<Option<i16>>,
+    /// Part of the name or of the description, in whatever case.
+    pub file_name: Option<String>,
+    pub description: Option<String>,
+    pub original_path: Option<String>,
+    pub checksum: Option<Vec<u8>>,
+    /// All of them must be on it.
+    pub people: Vec<PersonId>,
+    pub taken_after: Option<Timestamp>,
+    pub taken_before: Option<Timestamp>,
+    pub created_after: Option<Timestamp>,
+    pub created_before: Option<Timestamp>,
+    pub updated_after: Option<Timestamp>,
+    pub updated_before: Option<Timestamp>,
+    pub trashed_after: Option<Timestamp>,
+    pub trashed_before: Option<Timestamp>,
+    /// Bytes.
+    pub larger_than: Option<i64>,
+    /// Something is asked for that no asset has (an album, a tag).
+    pub nothing: bool,
+}
+
+impl AssetFilter {
+    /// What the timeline of this owner shows.
+    pub fn of(owner: UserId) -> Self {
+        Self { owner: Some(owner), ..Self::default() }
+    }
+
+    fn needs_exif(&self) -> bool {
+        [&self.city, &self.state, &self.country, &self.make, &self.model, &self.lens_model].iter().any(|f| f.is_some())
+            || self.rating.is_some()
+            || self.description.is_some()
+    }
+
+    /// `asset a`, and `asset_exif x` where it is needed.
+    pub(super) fn tables(&self) -> &'static str {
+        if self.needs_exif() { "asset a LEFT JOIN asset_exif x ON x.asset_id = a.id" } else { "asset a" }
+    }
+
+    /// The conditions, joined by AND; their values go into `query`.
+    pub(super) fn conditions(&self, query: &mut Query) -> String {
+        let mut sql = String::from(if self.nothing { "false" } else { "true" });
+        let mut and = |condition: String| {
+            let _ = write!(sql, " AND {condition}");
+        };
+        if let Some(owner) = self.owner {
+            and(format!("a.owner_id = {}", query.bind(owner.0)));
+        }
+        if let Some(id) = self.id {
+            and(format!("a.id = {}", query.bind(id.0)));
+        }
+        and(format!("a.visibility = '{}'", self.visibility.unwrap_or_default()));
+        if !self.with_deleted {
+            and("a.deleted_at IS NULL".into());
+        }
+        if let Some(kind) = self.kind {
+            and(format!("a.type = '{kind}'"));
+        }
+        for (column, wanted) in [("a.is_favorite", self.is_favorite), ("(a.live_photo_video_id IS NOT NULL)", self.is_motion)] {
+            if let Some(wanted) = wanted {
+                and(format!("{column} = {wanted}"));
+            }
+        }
+        for (column, wanted) in [
+            ("x.city", &self.city),
+            ("x.state", &self.state),
+            ("x.country", &self.country),
+            ("x.make", &self.make),
+            ("x.model", &self.model),
+            ("x.lens_model", &self.lens_model),
+        ] {
+            match wanted {
+                Some(Some(text)) => and(format!("{column} = {}", query.bind(text.clone()))),
+                Some(None) => and(format!("coalesce({column}, '') = ''")),
+                None => {}
+            }
+        }
+        match self.rating {
+            Some(Some(rating)) => and(format!("x.rating = {}", query.bind(rating))),
+            Some(None) => and("x.rating IS NULL".into()),
+            None => {}
+        }
+        for (column, part) in [
+            ("a.original_file_name", &self.file_name),
+            ("x.description", &self.description),
+            ("a.original_path", &self.original_path),
+        ] {
+            if let Some(part) = part {
+                and(format!("{column} ILIKE {}", query.bind(contains(part))));
+            }
+        }
+        if let Some(checksum) = &self.checksum {
+            and(format!("a.checksum = {}", query.bind(checksum.clone())));
+        }
+        for (comparison, time) in [
+            ("a.file_created_at >=", self.taken_after),
+            ("a.file_created_at <=", self.taken_before),
+            ("a.created_at >=", self.created_after),
+            ("a.created_at <=", self.created_before),
+            ("a.updated_at >=", self.updated_after),
+            ("a.updated_at <=", self.updated_before),
+            ("a.deleted_at >=", self.trashed_after),
+            ("a.deleted_at <=", self.trashed_before),
+        ] {
+            if let Some(time) = time {
+                and(format!("{comparison} {}", query.bind(time)));
+            }
+        }
+        if let Some(bytes) = self.larger_than {
+            and(format!("a.file_size >= {}", query.bind(bytes)));
+        }
+        if !self.people.is_empty() {
+            let mut people: Vec<uuid::Uuid> = self.people.iter().map(|id| id.0).collect();
+            people.sort_unstable();
+            people.dedup();
+            let count = people.len();
+            and(format!(
+                "a.id IN (SELECT f.asset_id FROM face f WHERE f.person_id = ANY({}) AND f.deleted_at IS NULL
+                 GROUP BY f.asset_id HAVING count(DISTINCT f.person_id) = {count})",
+                query.bind(people)
+            ));
+        }
+        sql
+    }
+}
+
+/// A LIKE pattern that finds `part` anywhere, as it is.
+fn contains(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in part.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern + "%"
+}
+
+/// The parameters of a statement that is being written.
+#[derive(Default)]
+pub(super) struct Query {
+    arguments: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Query {
+    /// Adds a parameter and answers its name, `$n`.
+    pub(super) fn bind(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+        self.arguments.push(Box::new(value));
+        format!("${}", self.arguments.len())
+    }
+
+    pub(super) fn arguments(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.arguments.iter().map(|argument| &**argument as &(dyn ToSql + Sync)).collect()
+    }
+}
