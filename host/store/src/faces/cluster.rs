@@ -5,6 +5,8 @@
 //! dense one. The result does not depend on the order of arrival. What somebody decided stands: a person with a name, or with a
 //! face put there by hand, is never merged with another such person, and a face put somewhere by hand never moves.
 
+use std::collections::BTreeMap;
+
 use deadpool_postgres::Transaction;
 use types::PersonId;
 use uuid::Uuid;
@@ -76,7 +78,7 @@ impl<'a> Clustering<'a> {
         let key = format!("people:{owner}");
         transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&key]).await?;
         let table = space.table();
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE owner_id = $1 LIMIT {EXACT_UP_TO} + 1) some");
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE owner_id = $1 LIMIT {EXACT_UP_TO} + 1) counted");
         let statement = transaction.prepare_cached(&sql).await?;
         let count: i64 = transaction.query_one(&statement, &[&owner]).await?.get(0);
         let exact = count <= EXACT_UP_TO;
@@ -256,19 +258,21 @@ impl<'a> Clustering<'a> {
 
     /// Who a core face and its core neighbours are: one person, merged where several were found and at most one was decided.
     async fn person_for(&mut self, this: &Neighbour, joined: &[&Neighbour]) -> Result<Uuid> {
-        let mut found: Vec<Uuid> = Vec::new();
-        for person in std::iter::once(this).chain(joined.iter().copied()).filter_map(|face| face.person) {
-            if !found.contains(&person) {
-                found.push(person);
+        let mut votes: BTreeMap<Uuid, f32> = BTreeMap::new();
+        for face in std::iter::once(this).chain(joined.iter().copied()) {
+            if let Some(person) = face.person {
+                *votes.entry(person).or_default() += face.cosine;
             }
         }
+        let mut found: Vec<Uuid> = votes.keys().copied().collect();
+        found.sort_by(|a, b| votes[b].total_cmp(&votes[a]));
         match found[..] {
             [] => return self.create().await,
             [only] => return Ok(only),
             _ => {}
         }
         let undecided = self.undecided(&found).await?;
-        // `found` is in the order of nearness: of several decided people, the nearest.
+        // Of several decided people the one with the most faces near: a single face may have been moved by hand.
         let decided = found.iter().find(|person| !undecided.contains(person)).copied();
         let winner = decided.or_else(|| undecided.iter().min().copied()).unwrap_or(found[0]);
         let losers: Vec<Uuid> = undecided.into_iter().filter(|person| *person != winner).collect();

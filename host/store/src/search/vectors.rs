@@ -21,7 +21,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { exact_up_to: 5_000, ef: 240, max_scanned: 20_000 }
+        Self { exact_up_to: 5_000, ef: 200, max_scanned: 20_000 }
     }
 }
 
@@ -51,16 +51,17 @@ impl Store {
         Ok(row.map(|row| row.get::<_, HalfVector>(0).as_slice().iter().map(|value| value.to_f32()).collect()))
     }
 
-    /// The assets that pass the filter and are nearest to `wanted` (unit length), with their cosine, best first.
+    /// The assets that pass the filter and are nearest to `wanted` (unit length), with their cosine, best first. `estimate`:
+    /// about how many pass the filter, see [`Store::estimate_found`].
     pub async fn nearest(
         &self,
         space: &Space,
         filter: &AssetFilter,
         wanted: &[f32],
         limit: i64,
+        estimate: i64,
         tuning: &Tuning,
     ) -> Result<Vec<(AssetId, f32)>> {
-        let estimate = self.estimate(filter).await?;
         if estimate <= tuning.exact_up_to {
             return self.rank(space, filter, wanted, limit, None).await;
         }
@@ -105,10 +106,14 @@ impl Store {
                      SELECT asset_id, (-distance)::real FROM near ORDER BY distance"
                 )
             }
-            None => format!(
-                "WITH few AS MATERIALIZED ({candidates})
-                 SELECT asset_id, (-distance)::real FROM few ORDER BY distance LIMIT {limit}"
-            ),
+            None => {
+                // Starting a parallel worker costs more than it saves here.
+                transaction.batch_execute("SET LOCAL max_parallel_workers_per_gather = 0").await?;
+                format!(
+                    "WITH few AS MATERIALIZED ({candidates})
+                     SELECT asset_id, (-distance)::real FROM few ORDER BY distance LIMIT {limit}"
+                )
+            }
         };
         let statement = transaction.prepare_cached(&sql).await?;
         let rows = transaction.query(&statement, &query.arguments()).await?;
@@ -117,7 +122,7 @@ impl Store {
     }
 
     /// How many assets pass the filter, as the planner thinks: a glance at statistics, whatever the library's size.
-    async fn estimate(&self, filter: &AssetFilter) -> Result<i64> {
+    pub async fn estimate_found(&self, filter: &AssetFilter) -> Result<i64> {
         let mut query = Query::default();
         let conditions = filter.conditions(&mut query);
         let sql = format!("EXPLAIN (FORMAT JSON) SELECT 1 FROM {} WHERE {conditions}", filter.tables());
@@ -128,11 +133,12 @@ impl Store {
     }
 }
 
-/// For one transaction: the index leads, filters are looked up row by row behind it, and it goes on until enough pass.
+/// For one transaction: the index leads (there is one plan, so it is made once), filters are
+/// looked up row by row behind it, and it goes on until enough pass.
 pub(crate) fn settings(ef: i64, max_scanned: i64) -> String {
     format!(
         "SET LOCAL hnsw.ef_search = {ef}; SET LOCAL hnsw.iterative_scan = relaxed_order;
-         SET LOCAL hnsw.max_scan_tuples = {max_scanned}; SET LOCAL plan_cache_mode = force_custom_plan;
+         SET LOCAL hnsw.max_scan_tuples = {max_scanned}; SET LOCAL plan_cache_mode = force_generic_plan;
          SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;
          SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
     )

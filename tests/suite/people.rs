@@ -1,0 +1,334 @@
+//! Faces become people: by themselves, and as their owner decides. Real PostgreSQL; synthetic embeddings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use store::faces::Rules;
+use store::people::PersonChanges;
+use store::search::{Space, SpaceKind};
+use store::{Store, StoreConfig};
+use types::{AssetId, DetectedFace, PersonId, Rect, UserId};
+
+const DIMENSIONS: usize = 128;
+const RULES: Rules = Rules { near: 0.38, very_near: 0.48 };
+
+/// A small generator, so that a failure comes back.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn normal(&mut self) -> f32 {
+        let bits = self.next();
+        ((0..4).map(|part| ((bits >> (16 * part)) & 0xffff) as f32 / 65_536.0).sum::<f32>() - 2.0) * 1.732
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.next() as usize % (at + 1));
+        }
+    }
+}
+
+fn unit(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    vector.iter_mut().for_each(|value| *value /= length);
+    vector
+}
+
+/// Somebody: two faces of theirs are at a cosine of about 1 / (1 + spread^2).
+fn face_of(person: usize, spread: f32, chance: &mut Chance) -> Vec<f32> {
+    let mut centre = Chance(0x1234_5678_9abc + person as u64 * 0x9e37_79b9_7f4a_7c15);
+    let centre = unit((0..DIMENSIONS).map(|_| centre.normal()).collect());
+    unit(centre.iter().map(|value| value + spread * chance.normal() / (DIMENSIONS as f32).sqrt()).collect())
+}
+
+fn detected(embedding: Vec<f32>, at: f32) -> DetectedFace {
+    DetectedFace {
+        area: Rect { x: at, y: 0.2, width: 0.1, height: 0.15 },
+        score: 0.9,
+        landmarks: Vec::new(),
+        embedding,
+    }
+}
+
+/// PostgreSQL for one test, gone with it.
+struct Database {
+    server: Child,
+    folder: PathBuf,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // SIGINT: stop at once, but cleanly.
+        let pid = self.server.id().to_string();
+        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        let _ = self.server.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The tree that holds bin/ of PostgreSQL: `LATENT_TEST_POSTGRES`, or the kit beside the executable.
+fn postgres() -> Option<PathBuf> {
+    let named = std::env::var_os("LATENT_TEST_POSTGRES").map(PathBuf::from);
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("kit/postgres")));
+    [named, beside].into_iter().flatten().find(|tree| tree.join("bin/initdb").exists())
+}
+
+/// initdb refuses root: as root it runs as nobody.
+fn unprivileged(program: &Path) -> Command {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !root {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
+    command
+}
+
+async fn database(name: &str) -> Option<(Database, Store, String)> {
+    let Some(tree) = postgres() else {
+        eprintln!("skipped: no PostgreSQL (set LATENT_TEST_POSTGRES)");
+        return None;
+    };
+    let folder = std::env::temp_dir().join(format!("latent-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let _ = Command::new("chown").arg("nobody").arg(&folder).status();
+    let data = folder.join("data");
+    let made = unprivileged(&tree.join("bin/initdb"))
+        .args(["-U", "app", "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"])
+        .args(["--locale=C", "--no-sync", "-D"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    let server = unprivileged(&tree.join("bin/postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c"])
+        .arg(format!("unix_socket_directories={}", folder.display()))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let database = Database { server, folder };
+    let url = format!("host={} user=app dbname=postgres", database.folder.display());
+    let store = Store::new(&StoreConfig { url: url.clone(), pool_size: 8 }).unwrap();
+    let began = Instant::now();
+    while let Err(error) = store.ping().await {
+        assert!(began.elapsed() < Duration::from_secs(20), "PostgreSQL does not come up: {error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    { // DEV
+        let (raw, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        for sql in [include_str!("../../migrations/V20261123000100__base.sql"), include_str!("../../migrations/V20261123000200__search.sql")] {
+            raw.batch_execute(&sql.replace("INDEX session_user ON", "INDEX session_by_user ON")).await.unwrap();
+        }
+    } // DEV
+    Some((database, store, url))
+}
+
+struct World {
+    _database: Database,
+    store: Store,
+    raw: tokio_postgres::Client,
+    space: Space,
+}
+
+async fn world(name: &str) -> Option<World> {
+    let (database, store, url) = database(name).await?;
+    let (raw, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let space = store.space(SpaceKind::Face, "test@1", DIMENSIONS, Some(RULES.near)).await.unwrap();
+    Some(World { _database: database, store, raw, space })
+}
+
+impl World {
+    async fn owner(&self) -> UserId {
+        let owner = UserId::generate();
+        let email = format!("{owner}@example.org");
+        self.raw
+            .execute("INSERT INTO app_user (id, email, name) VALUES ($1, $2, 'x')", &[&owner.0, &email])
+            .await
+            .unwrap();
+        owner
+    }
+
+    async fn asset(&self, owner: UserId) -> AssetId {
+        let asset = AssetId::generate();
+        self.raw
+            .execute(
+                "INSERT INTO asset (id, owner_id, checksum, sha256, type, original_file_name, original_path, mime_type,
+                    file_size, file_created_at, file_modified_at, local_date_time)
+                 VALUES ($1::uuid, $2, substr(sha256($1::uuid::text::bytea), 1, 20), sha256($1::uuid::text::bytea), 'IMAGE', 'a.jpg', 'x:a',
+                    'image/jpeg', 1, now(), now(), now()::timestamp)",
+                &[&asset.0, &owner.0],
+            )
+            .await
+            .unwrap();
+        asset
+    }
+
+    /// A photo with one face.
+    async fn photo(&self, owner: UserId, embedding: Vec<f32>) -> AssetId {
+        let asset = self.asset(owner).await;
+        self.faces(asset, &[detected(embedding, 0.3)]).await;
+        asset
+    }
+
+    async fn faces(&self, asset: AssetId, faces: &[DetectedFace]) {
+        self.store.save_faces(asset, &self.space, (1000, 800), faces, &RULES).await.unwrap();
+    }
+
+    async fn person_on(&self, asset: AssetId) -> Option<PersonId> {
+        self.store.faces_of(asset).await.unwrap()[0].person
+    }
+
+    /// Which photos show one person, as indices into `photos`; strangers are alone.
+    async fn groups(&self, photos: &[AssetId]) -> BTreeSet<BTreeSet<usize>> {
+        let mut groups: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+        for (at, photo) in photos.iter().enumerate() {
+            let key = self.person_on(*photo).await.map_or_else(|| format!("nobody {at}"), |person| person.to_string());
+            groups.entry(key).or_default().insert(at);
+        }
+        groups.into_values().collect()
+    }
+}
+
+#[tokio::test]
+async fn groups_people_alike_in_whatever_order_photos_come() {
+    let Some(world) = world("order").await else { return };
+    let mut chance = Chance(7);
+    // Seven people with 2 to 14 photos each, and five strangers with one.
+    let mut faces: Vec<(usize, Vec<f32>)> = Vec::new();
+    for person in 0..7 {
+        faces.extend((0..2 * person + 2).map(|_| (person, face_of(person, 0.7, &mut chance))));
+    }
+    faces.extend((100..105).map(|person| (person, face_of(person, 0.7, &mut chance))));
+    let mut expected: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (at, (person, _)) in faces.iter().enumerate() {
+        expected.entry(*person).or_default().insert(at);
+    }
+    let expected: BTreeSet<BTreeSet<usize>> = expected.into_values().collect();
+    for round in 0..4 {
+        let owner = world.owner().await;
+        let mut order: Vec<usize> = (0..faces.len()).collect();
+        chance.shuffle(&mut order);
+        let mut photos = vec![None; faces.len()];
+        for at in order {
+            photos[at] = Some(world.photo(owner, faces[at].1.clone()).await);
+        }
+        let photos: Vec<AssetId> = photos.into_iter().flatten().collect();
+        assert_eq!(world.groups(&photos).await, expected, "round {round}");
+        let page = world.store.people(owner, false, 0, 100).await.unwrap();
+        assert_eq!(page.total, 7, "strangers on one photo are not listed");
+        world.store.recluster(owner, &world.space, &RULES, true).await.unwrap();
+        assert_eq!(world.groups(&photos).await, expected, "round {round}, taken apart and done again");
+    }
+}
+
+#[tokio::test]
+async fn never_merges_strangers_that_are_nearly_alike() {
+    let Some(world) = world("strangers").await else { return };
+    let owner = world.owner().await;
+    let mut chance = Chance(11);
+    // Two people at a cosine of 0.3 to each other: below what the space declares.
+    let first = face_of(1, 0.0, &mut chance);
+    let other = face_of(2, 0.0, &mut chance);
+    let second = unit(first.iter().zip(&other).map(|(a, b)| 0.3 * a + 0.954 * b).collect());
+    let mut photos = Vec::new();
+    for at in 0..20 {
+        let centre = if at % 2 == 0 { &first } else { &second };
+        let jitter = unit(centre.iter().map(|v| v + 0.15 * chance.normal() / (DIMENSIONS as f32).sqrt()).collect());
+        photos.push(world.photo(owner, jitter).await);
+    }
+    let even: BTreeSet<usize> = (0..20).step_by(2).collect();
+    let odd: BTreeSet<usize> = (1..20).step_by(2).collect();
+    assert_eq!(world.groups(&photos).await, BTreeSet::from([even, odd]));
+}
+
+#[tokio::test]
+async fn keeps_what_was_decided_when_faces_are_looked_at_again() {
+    let Some(world) = world("decided").await else { return };
+    let owner = world.owner().await;
+    let mut chance = Chance(13);
+    let mut photos = Vec::new();
+    for person in [1, 1, 1, 1, 2, 2, 2, 3, 3, 3] {
+        photos.push((person, world.photo(owner, face_of(person, 0.6, &mut chance)).await));
+    }
+    let person_of = |wanted: usize| photos.iter().find(|(person, _)| *person == wanted).unwrap().1;
+    let [one, two, three] = [
+        world.person_on(person_of(1)).await.unwrap(),
+        world.person_on(person_of(2)).await.unwrap(),
+        world.person_on(person_of(3)).await.unwrap(),
+    ];
+    // 1 gets a name; 2 is merged into 1 (they look different to the model); one photo of 1 is said to be 3; 3 is hidden.
+    let named = PersonChanges { name: Some("Ada".into()), ..PersonChanges::default() };
+    world.store.update_person(one, &named).await.unwrap().unwrap();
+    world.store.merge_people(one, &[two]).await.unwrap();
+    let moved = world.store.faces_of(photos[3].1).await.unwrap()[0].id;
+    assert_eq!(world.store.assign_faces(&[moved], three).await.unwrap(), [one]);
+    let hidden = PersonChanges { is_hidden: Some(true), ..PersonChanges::default() };
+    world.store.update_person(three, &hidden).await.unwrap().unwrap();
+    let decided = world.groups(&photos.iter().map(|(_, photo)| *photo).collect::<Vec<_>>()).await;
+
+    world.store.recluster(owner, &world.space, &RULES, true).await.unwrap();
+    for person in [1, 2, 3] {
+        photos.push((person, world.photo(owner, face_of(person, 0.6, &mut chance)).await));
+    }
+
+    let assets: Vec<AssetId> = photos.iter().map(|(_, photo)| *photo).collect();
+    assert_eq!(world.groups(&assets[..10]).await, decided);
+    assert_eq!(world.person_on(assets[10]).await, Some(one));
+    assert_eq!(world.person_on(assets[11]).await, Some(one), "a new photo of the merged person joins the merged");
+    assert_eq!(world.person_on(assets[12]).await, Some(three));
+    assert_eq!(world.store.person(one).await.unwrap().unwrap().name, "Ada");
+    assert_eq!(world.store.people(owner, false, 0, 10).await.unwrap().people.len(), 1, "the hidden one is not listed");
+    assert_eq!(world.store.people(owner, true, 0, 10).await.unwrap().people.len(), 2);
+}
+
+#[tokio::test]
+async fn keeps_a_face_when_its_step_runs_again() {
+    let Some(world) = world("again").await else { return };
+    let owner = world.owner().await;
+    let mut chance = Chance(17);
+    let embedding = face_of(1, 0.5, &mut chance);
+    let photo = world.photo(owner, embedding.clone()).await;
+    world.photo(owner, face_of(1, 0.5, &mut chance)).await;
+    let before = world.store.faces_of(photo).await.unwrap();
+    assert!(before[0].person.is_some(), "two photos that are very much alike make a person");
+    world.faces(photo, &[detected(embedding, 0.301)]).await;
+    let after = world.store.faces_of(photo).await.unwrap();
+    assert_eq!((after.len(), after[0].id, after[0].person), (1, before[0].id, before[0].person));
+    world.faces(photo, &[]).await;
+    assert_eq!(world.store.faces_of(photo).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn leaves_deleted_people_and_faces_alone() {
+    let Some(world) = world("deleted").await else { return };
+    let owner = world.owner().await;
+    let mut chance = Chance(19);
+    let mut photos = Vec::new();
+    for _ in 0..4 {
+        photos.push(world.photo(owner, face_of(1, 0.5, &mut chance)).await);
+    }
+    let person = world.person_on(photos[0]).await.unwrap();
+    let other = world.owner().await;
+    world.store.delete_people(other, &[person]).await.unwrap();
+    assert!(world.store.person(person).await.unwrap().is_some(), "somebody else's person stays");
+    world.store.delete_people(owner, &[person]).await.unwrap();
+    world.store.recluster(owner, &world.space, &RULES, true).await.unwrap();
+    assert_eq!(world.store.people(owner, true, 0, 10).await.unwrap().total, 0);
+    let face = world.store.faces_of(photos[0]).await.unwrap()[0].id;
+    world.store.delete_face(face, false).await.unwrap();
+    world.faces(photos[0], &[detected(face_of(1, 0.5, &mut chance), 0.3)]).await;
+    assert_eq!(world.store.faces_of(photos[0]).await.unwrap(), [], "a face that was taken away is not found anew");
+}
