@@ -142,8 +142,10 @@ CREATE TABLE asset_error (
 CREATE TABLE blob_intent (
     id          uuid PRIMARY KEY,
     state       text NOT NULL CHECK (state IN ('pending', 'live', 'garbage')),
-    backend     text NOT NULL,
+    -- Owner and hash: two uploads of the same bytes by one owner meet at one location.
     object_key  text NOT NULL,
+    -- What the storage was asked to put, so that it can be found where `location` was never written.
+    object      jsonb NOT NULL,
     -- Set when the storage has said where.
     location    text,
     owner_id    uuid NOT NULL,
@@ -152,6 +154,7 @@ CREATE TABLE blob_intent (
 );
 CREATE INDEX blob_intent_sweep ON blob_intent (lease_until) WHERE state <> 'live';
 CREATE INDEX blob_intent_location ON blob_intent (location);
+CREATE INDEX blob_intent_key ON blob_intent (object_key);
 
 CREATE TABLE outbox (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,1 +1,114 @@
-//! api
+//! HTTP in the shape of Immich's API. The only room that knows axum and status codes.
+
+mod api_keys;
+mod assets;
+mod auth;
+mod cookies;
+mod error;
+mod extract;
+mod jobs;
+mod latent;
+mod operate;
+mod ranges;
+mod server;
+mod timeline;
+mod trash;
+mod users;
+mod web;
+mod websocket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, header};
+use gallery::Gallery;
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+use types::QueueName;
+
+pub use error::ApiError;
+
+/// A JSON body is no photo.
+const JSON_LIMIT: usize = 4 << 20;
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    pub gallery: Gallery,
+    pub jobs: Arc<dyn Jobs>,
+    /// Renders /metrics.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Behind TLS, so that cookies are marked `Secure`.
+    pub secure_cookies: bool,
+}
+
+/// What the job commands need of the pipelines, which are not below this room.
+#[async_trait::async_trait]
+pub trait Jobs: Send + Sync + 'static {
+    /// The queues that there are.
+    fn queues(&self) -> Vec<QueueName>;
+    /// Runs the steps of a queue again: on all assets, or on those that miss a result.
+    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<usize>;
+}
+
+/// Everything under one router.
+pub fn router(state: ApiState) -> Router {
+    let (socket, events) = websocket::layer(&state);
+    tokio::spawn(events);
+    let api = Router::new()
+        .merge(server::routes())
+        .merge(auth::routes())
+        .merge(users::routes())
+        .merge(api_keys::routes())
+        .merge(assets::routes())
+        .merge(timeline::routes())
+        .merge(trash::routes())
+        .merge(jobs::routes())
+        .merge(latent::routes())
+        .fallback(error::unknown_route)
+        .layer(DefaultBodyLimit::max(JSON_LIMIT));
+    let correlation = HeaderName::from_static("x-correlation-id");
+    let layers = ServiceBuilder::new()
+        .layer(SetRequestIdLayer::new(correlation.clone(), MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::new(correlation))
+        .layer(TraceLayer::new_for_http())
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(SetResponseHeaderLayer::if_not_present(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
+    Router::new()
+        .nest("/api", api)
+        .merge(operate::routes())
+        .merge(web::routes())
+        .layer(socket)
+        .layer(layers)
+        .with_state(state)
+}
+
+/// Serves until `stop`, then lets requests under way finish, for a while.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = stopping.send(());
+    });
+    // A websocket never finishes by itself.
+    let give_up = async {
+        let _ = stopped.await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = give_up => Ok(()),
+    }
+}

@@ -145,10 +145,7 @@ impl Blob {
                 let mut buf = vec![0; *len as usize];
                 let n = self.read_at(0, &mut buf)?;
                 if (n as u64) < *len {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        format!("{n} of {len} bytes were there"),
-                    ));
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{n} of {len} bytes were there")));
                 }
                 Ok(buf.into())
             }

@@ -1,7 +1,11 @@
 //! Where bytes live: inbox, originals, derivatives. Calls storage through one trait; knows no plugin.
 
 mod blob;
+mod inbox;
+mod locations;
 mod storage;
 
 pub use blob::Blob;
+pub use inbox::{Inbox, InboxWriter, Received};
+pub use locations::Blobs;
 pub use storage::{BlobClass, Object, StorageBackend, StorageError, Stored};

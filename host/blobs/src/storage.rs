@@ -1,11 +1,13 @@
 //! The trait through which bytes reach a storage plugin. `plugin-host` implements it; `server` wires it.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::Blob;
 
 /// What an object is, which decides where the layout puts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BlobClass {
     Original,
     Derivative,
@@ -16,7 +18,7 @@ pub enum BlobClass {
 }
 
 /// What a storage plugin may know of an object: what a path template needs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Object {
     /// Names the object for ever; a repeated `put` with this key and hash finds what the first try stored.
     pub key: String,
@@ -62,6 +64,8 @@ pub enum StorageError {
 pub trait StorageBackend: Send + Sync + 'static {
     /// Durable before it returns. Idempotent by key and hash.
     async fn put(&self, object: &Object, source: &Blob) -> Result<Stored, StorageError>;
+    /// Where `put` stored this object, if it did: what a crash between `put` and its answer left behind.
+    async fn find(&self, object: &Object) -> Result<Option<Stored>, StorageError>;
     /// `len` `None`: to the end.
     async fn get(&self, location: &str, offset: u64, len: Option<u64>) -> Result<Blob, StorageError>;
     async fn head(&self, location: &str) -> Result<Option<Stored>, StorageError>;

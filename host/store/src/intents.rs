@@ -9,29 +9,39 @@ use crate::{Result, Store};
 #[derive(Debug, Clone)]
 pub struct Garbage {
     pub id: IntentId,
-    /// `<backend>:<path>`; `None`: the storage may or may not have it, so `object_key` says what to look for.
+    /// `<backend>:<path>`; `None`: the storage may or may not have it, so `object` says what to look for.
     pub location: Option<String>,
+    pub object_key: String,
+    /// What the storage was asked to put.
+    pub object: serde_json::Value,
 }
 
+/// Uploads of one owner's same bytes and the sweeper take turns.
+const LOCK_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7))";
+
 impl Store {
-    /// Step 1 of an upload: what follows may leave bytes behind, and this row is how they are found.
+    /// Step 1 of an upload: what follows may leave bytes behind, and this row is how they are found. Waits for a sweeper that is
+    /// just deleting the same bytes.
     pub async fn insert_intent(
         &self,
         id: IntentId,
         owner: UserId,
-        backend: &str,
         object_key: &str,
+        object: &serde_json::Value,
         lease_until: Timestamp,
     ) -> Result<()> {
-        let client = self.client().await?;
-        let statement = client
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction.prepare_cached(LOCK_KEY).await?;
+        transaction.execute(&statement, &[&object_key]).await?;
+        let statement = transaction
             .prepare_cached(
-                "INSERT INTO blob_intent (id, state, backend, object_key, owner_id, lease_until)
+                "INSERT INTO blob_intent (id, state, object_key, object, owner_id, lease_until)
                  VALUES ($1, 'pending', $2, $3, $4, $5)",
             )
             .await?;
-        client.execute(&statement, &[&id.0, &backend, &object_key, &owner.0, &lease_until]).await?;
-        Ok(())
+        transaction.execute(&statement, &[&id.0, &object_key, &object, &owner.0, &lease_until]).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// The storage said where. From here the sweeper can delete it.
@@ -61,28 +71,47 @@ impl Store {
                 "UPDATE blob_intent SET state = 'garbage', lease_until = now() + interval '10 minutes'
                  WHERE id IN (SELECT id FROM blob_intent WHERE state <> 'live' AND lease_until <= now()
                               ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
-                 RETURNING id, location",
+                 RETURNING id, location, object_key, object",
             )
             .await?;
         let rows = client.query(&statement, &[&limit]).await?;
-        Ok(rows.iter().map(|row| Garbage { id: IntentId(row.get(0)), location: row.get(1) }).collect())
+        Ok(rows
+            .iter()
+            .map(|row| Garbage {
+                id: IntentId(row.get(0)),
+                location: row.get(1),
+                object_key: row.get(2),
+                object: row.get(3),
+            })
+            .collect())
     }
 
-    /// Is this location used by a live asset or a live intent?
-    pub async fn location_is_live(&self, location: &str) -> Result<bool> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached("SELECT EXISTS (SELECT FROM blob_intent WHERE location = $1 AND state = 'live')")
+    /// Ends one piece of garbage. `delete` is called only where no other intent means the same bytes; while it runs, an upload of
+    /// the same bytes waits. Its failure leaves the garbage for the next sweep.
+    pub async fn end_garbage<E>(
+        &self,
+        garbage: &Garbage,
+        delete: impl Future<Output = std::result::Result<(), E>>,
+    ) -> Result<std::result::Result<(), E>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction.prepare_cached(LOCK_KEY).await?;
+        transaction.execute(&statement, &[&garbage.object_key]).await?;
+        let statement = transaction
+            .prepare_cached(
+                "SELECT EXISTS (SELECT FROM blob_intent
+                    WHERE id <> $1 AND state <> 'garbage' AND (object_key = $2 OR location = $3))",
+            )
             .await?;
-        Ok(client.query_one(&statement, &[&location]).await?.get(0))
-    }
-
-    /// The storage has deleted it.
-    pub async fn delete_intent(&self, id: IntentId) -> Result<()> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached("DELETE FROM blob_intent WHERE id = $1 AND state = 'garbage'").await?;
-        client.execute(&statement, &[&id.0]).await?;
-        Ok(())
+        let wanted: bool =
+            transaction.query_one(&statement, &[&garbage.id.0, &garbage.object_key, &garbage.location]).await?.get(0);
+        if !wanted && let Err(error) = delete.await {
+            return Ok(Err(error));
+        }
+        let statement = transaction.prepare_cached("DELETE FROM blob_intent WHERE id = $1 AND state = 'garbage'").await?;
+        transaction.execute(&statement, &[&garbage.id.0]).await?;
+        transaction.commit().await?;
+        Ok(Ok(()))
     }
 
     /// Marks the originals of these assets as garbage, removes the assets, gives the quota back and returns the locations of

@@ -4,10 +4,13 @@ pub mod accounts;
 pub mod assets;
 pub mod error;
 pub mod exif;
+pub mod faces;
 pub mod intents;
 mod migrate;
 pub mod outbox;
+pub mod people;
 mod pool;
+pub mod search;
 pub mod steps;
 pub mod timeline;
 

@@ -1,0 +1,77 @@
+//! Bytes of an asset.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gallery::assets::Rendition;
+use serde::Deserialize;
+use types::AssetId;
+use types::wire::base64;
+
+use crate::ApiState;
+use crate::error::Result;
+use crate::extract::{Auth, Id, Query};
+use crate::ranges;
+
+pub async fn download_asset(
+    State(state): State<ApiState>,
+    auth: Auth,
+    headers: HeaderMap,
+    Id(id): Id<AssetId>,
+) -> Result<Response> {
+    let file = state.gallery.file_of(auth.may("asset.download")?, id, Rendition::Original).await?;
+    ranges::serve(&state.gallery, &headers, &file, &file.mime_type, &base64(&file.checksum)).await
+}
+
+/// The original: what a browser cannot play is transcoded in a later version.
+pub async fn play_asset_video(
+    State(state): State<ApiState>,
+    auth: Auth,
+    headers: HeaderMap,
+    Id(id): Id<AssetId>,
+) -> Result<Response> {
+    let file = state.gallery.file_of(auth.may("asset.view")?, id, Rendition::Original).await?;
+    ranges::serve(&state.gallery, &headers, &file, &file.mime_type, &base64(&file.checksum)).await
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Size {
+    Thumbnail,
+    Preview,
+    Fullsize,
+    /// Deprecated, still asked for.
+    Original,
+}
+
+#[derive(Deserialize)]
+pub struct View {
+    size: Option<Size>,
+}
+
+pub async fn view_asset(
+    State(state): State<ApiState>,
+    auth: Auth,
+    headers: HeaderMap,
+    Id(id): Id<AssetId>,
+    Query(query): Query<View>,
+) -> Result<Response> {
+    let user = auth.may("asset.view")?;
+    let (rendition, kind) = match query.size.unwrap_or(Size::Thumbnail) {
+        Size::Thumbnail => (Rendition::Thumbnail, "image/webp"),
+        Size::Preview => (Rendition::Preview, "image/jpeg"),
+        Size::Fullsize | Size::Original => return redirect(&state, user, id).await,
+    };
+    let file = state.gallery.file_of(user, id, rendition).await?;
+    // The hash of the content is in a derivative's location.
+    let etag = file.location.rsplit('/').next().unwrap_or("").to_owned();
+    ranges::serve(&state.gallery, &headers, &file, kind, &etag.replace(['"', '\\'], "")).await
+}
+
+/// To the original where a browser can show it, else to the preview.
+async fn redirect(state: &ApiState, user: &store::accounts::User, id: AssetId) -> Result<Response> {
+    let file = state.gallery.file_of(user, id, Rendition::Original).await?;
+    let shown = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"].contains(&&*file.mime_type);
+    let to = if shown { "original" } else { "thumbnail?size=preview" };
+    Ok((StatusCode::FOUND, [(header::LOCATION, format!("/api/assets/{id}/{to}"))]).into_response())
+}

@@ -1,0 +1,184 @@
+//! Uploads: fields may come after the file, so the file is streamed first and decided upon last.
+
+use axum::Json as Answer;
+use axum::extract::multipart::Field;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use gallery::uploads::{Arriving, UploadFields, Uploaded};
+use gallery::GalleryError;
+use jiff::Timestamp;
+use serde_json::json;
+use store::accounts::User;
+use types::wire::parse_sha1;
+use types::{AssetId, Visibility};
+
+use crate::ApiState;
+use crate::error::{ApiError, Result};
+use crate::extract::Auth;
+
+/// A text field is a date or a name, never a payload.
+const LONGEST_FIELD: usize = 64 << 10;
+const MOST_FIELDS: usize = 64;
+
+/// The gallery counts bytes itself while they arrive.
+pub fn limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::disable()
+}
+
+pub async fn upload_asset(
+    State(state): State<ApiState>,
+    auth: Auth,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response> {
+    let user = auth.may("asset.upload")?;
+    if let Some(id) = known_by_header(&state, user, &headers).await? {
+        return Ok(answer(Uploaded::Duplicate(id)));
+    }
+    let mut multipart = Multipart::from_request(request, &())
+        .await
+        .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
+    let mut form = Form::default();
+    let mut count = 0;
+    while let Some(field) = multipart.next_field().await.map_err(cut_off)? {
+        count += 1;
+        if count > MOST_FIELDS {
+            return Err(ApiError::bad_request(format!("more than {MOST_FIELDS} fields")));
+        }
+        form.take(&state, user, field).await?;
+    }
+    let (arriving, fields) = form.finish()?;
+    Ok(answer(state.gallery.upload(user, arriving, fields).await?))
+}
+
+/// immich-go sends the checksum first and tolerates that the answer comes before the body was read.
+async fn known_by_header(state: &ApiState, user: &User, headers: &HeaderMap) -> Result<Option<AssetId>> {
+    let Some(text) = headers.get("x-immich-checksum") else { return Ok(None) };
+    let sha1 = text
+        .to_str()
+        .ok()
+        .and_then(parse_sha1)
+        .ok_or_else(|| ApiError::field("x-immich-checksum", "is no SHA-1 in base64 or hex"))?;
+    Ok(state.gallery.by_checksum(user, sha1).await?)
+}
+
+fn answer(uploaded: Uploaded) -> Response {
+    let (status, id, word) = match uploaded {
+        Uploaded::Created(id) => (StatusCode::CREATED, id, "created"),
+        Uploaded::Duplicate(id) => (StatusCode::OK, id, "duplicate"),
+    };
+    (status, Answer(json!({ "id": id, "status": word }))).into_response()
+}
+
+fn cut_off(error: axum::extract::multipart::MultipartError) -> ApiError {
+    if error.status().is_server_error() {
+        return GalleryError::CutOff(error.body_text()).into();
+    }
+    ApiError::new(error.status(), error.body_text())
+}
+
+/// The parts as they came, in whatever order.
+#[derive(Default)]
+struct Form {
+    file: Option<(Arriving, String)>,
+    file_name: Option<String>,
+    created: Option<Timestamp>,
+    modified: Option<Timestamp>,
+    is_favorite: bool,
+    visibility: Visibility,
+    duration_ms: Option<i32>,
+    live_photo_video: Option<AssetId>,
+}
+
+impl Form {
+    async fn take(&mut self, state: &ApiState, user: &User, mut field: Field<'_>) -> Result<()> {
+        let name = field.name().unwrap_or("").to_owned();
+        if name == "assetData" {
+            if self.file.is_some() {
+                return Err(ApiError::field("assetData", "came twice"));
+            }
+            let file_name = field.file_name().unwrap_or("").to_owned();
+            let mut arriving = state.gallery.receive(user).await?;
+            while let Some(bytes) = field.chunk().await.map_err(cut_off)? {
+                arriving.write(bytes).await?;
+            }
+            self.file = Some((arriving, file_name));
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        while let Some(bytes) = field.chunk().await.map_err(cut_off)? {
+            // A sidecar is read and not kept yet; it may be longer than a field.
+            if name != "sidecarData" && text.len() + bytes.len() > LONGEST_FIELD {
+                return Err(ApiError::field(name, format!("is longer than {LONGEST_FIELD} bytes")));
+            }
+            if name != "sidecarData" {
+                text.extend_from_slice(&bytes);
+            }
+        }
+        let text = String::from_utf8(text).map_err(|_| ApiError::field(name.as_str(), "is not UTF-8"))?;
+        self.text(&name, text.trim())
+    }
+
+    /// Fields of older clients (deviceAssetId, deviceId, fileSize, ...) are dropped.
+    fn text(&mut self, name: &str, text: &str) -> Result<()> {
+        match name {
+            "fileCreatedAt" => self.created = Some(date(name, text)?),
+            "fileModifiedAt" => self.modified = Some(date(name, text)?),
+            "filename" if !text.is_empty() => self.file_name = Some(text.to_owned()),
+            "isFavorite" => self.is_favorite = text == "true",
+            "visibility" if !text.is_empty() => {
+                self.visibility = text.parse().map_err(|why: String| ApiError::field(name, why))?;
+            }
+            // Clients of version 2 send "0:00:01.000000"; what is no number is unknown.
+            "duration" => self.duration_ms = text.parse().ok().filter(|ms| *ms >= 0),
+            "livePhotoVideoId" if !text.is_empty() => {
+                let id = text.parse().map_err(|error: types::ParseIdError| ApiError::field(name, error.to_string()))?;
+                self.live_photo_video = Some(id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Arriving, UploadFields)> {
+        let (arriving, sent_name) = self.file.ok_or_else(|| ApiError::field("assetData", "is missing"))?;
+        let created = self.created.ok_or_else(|| ApiError::field("fileCreatedAt", "is missing"))?;
+        let modified = self.modified.ok_or_else(|| ApiError::field("fileModifiedAt", "is missing"))?;
+        let fields = UploadFields {
+            file_name: sane(&self.file_name.unwrap_or(sent_name)),
+            created,
+            modified,
+            is_favorite: self.is_favorite,
+            visibility: self.visibility,
+            duration_ms: self.duration_ms,
+            live_photo_video: self.live_photo_video,
+        };
+        Ok((arriving, fields))
+    }
+}
+
+fn date(field: &str, text: &str) -> Result<Timestamp> {
+    let wrong = || ApiError::field(field, format!("{:?} is no date such as 2024-03-15T12:00:00.000Z", text.chars().take(64).collect::<String>()));
+    let at: Timestamp = text.parse().map_err(|_| wrong())?;
+    // PostgreSQL and JavaScript both hold these.
+    if !(-62_135_596_800..253_402_300_800).contains(&at.as_second()) { Err(wrong()) } else { Ok(at) }
+}
+
+/// The last part of what may be a path, without control characters, at most 255 bytes with its extension kept. Nothing else of
+/// a name is changed: it is what the person sees.
+fn sane(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or("");
+    let mut clean: String = last.chars().filter(|c| !c.is_control()).collect();
+    if clean.len() > 255 {
+        let dot = clean.rfind('.').filter(|dot| clean.len() - dot <= 16).unwrap_or(clean.len());
+        let extension = clean.split_off(dot);
+        let mut end = clean.len().min(255 - extension.len());
+        while !clean.is_char_boundary(end) {
+            end -= 1;
+        }
+        clean.truncate(end);
+        clean += &extension;
+    }
+    clean
+}

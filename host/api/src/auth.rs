@@ -1,0 +1,83 @@
+//! Tag "Authentication".
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json as Answer, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::extract::{Auth, Json};
+use crate::{ApiState, cookies, users};
+
+pub fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/auth/admin-sign-up", post(sign_up_admin))
+        .route("/auth/login", post(login))
+        .route("/auth/logout", post(logout))
+        .route("/auth/validateToken", post(validate_access_token))
+        .route("/auth/status", get(get_auth_status))
+}
+
+#[derive(Deserialize)]
+struct SignUp {
+    email: String,
+    name: String,
+    password: String,
+}
+
+async fn sign_up_admin(State(state): State<ApiState>, Json(body): Json<SignUp>) -> Result<Response> {
+    let user = state.gallery.sign_up_admin(&body.email, &body.name, &body.password).await?;
+    Ok((StatusCode::CREATED, Answer(users::admin_json(&user))).into_response())
+}
+
+#[derive(Deserialize)]
+struct Login {
+    email: String,
+    password: String,
+}
+
+async fn login(
+    State(state): State<ApiState>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    Json(body): Json<Login>,
+) -> Result<Response> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let (device_type, device_os) = (text("devicemodel"), text("devicetype"));
+    let from = from.ip().to_string();
+    let login = state.gallery.login(&body.email, &body.password, &from, (&device_type, &device_os)).await?;
+    let answer = json!({
+        "accessToken": login.token,
+        "userId": login.user.id,
+        "userEmail": login.user.email,
+        "name": login.user.name,
+        "isAdmin": login.user.is_admin,
+        "profileImagePath": "",
+        "shouldChangePassword": login.user.should_change_password,
+        "isOnboarded": login.user.onboarded,
+    });
+    let mut response = (StatusCode::CREATED, Answer(answer)).into_response();
+    cookies::set(response.headers_mut(), &login.token, state.secure_cookies);
+    Ok(response)
+}
+
+async fn logout(State(state): State<ApiState>, Auth(identity): Auth) -> Result<Response> {
+    state.gallery.logout(&identity).await?;
+    let answer = json!({ "successful": true, "redirectUri": "/auth/login?autoLaunch=0" });
+    let mut response = Answer(answer).into_response();
+    cookies::clear(response.headers_mut());
+    Ok(response)
+}
+
+async fn validate_access_token(_: Auth) -> Answer<Value> {
+    Answer(json!({ "authStatus": true }))
+}
+
+async fn get_auth_status(Auth(identity): Auth) -> Answer<Value> {
+    Answer(json!({ "pinCode": false, "password": identity.user.password_hash.is_some(), "isElevated": false }))
+}

@@ -1,0 +1,112 @@
+//! Tag "Jobs": Immich's names for queues, ours behind them.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Json as Answer, Router};
+use gallery::GalleryError;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use types::QueueName;
+
+use crate::ApiState;
+use crate::error::{ApiError, Result};
+use crate::extract::{Auth, Json};
+
+/// Immich's queue and ours; `None`: nothing here does that work, so its counts are zero.
+const QUEUES: &[(&str, Option<&str>)] = &[
+    ("thumbnailGeneration", Some("thumbnails")),
+    ("metadataExtraction", Some("metadata")),
+    ("videoConversion", None),
+    ("faceDetection", None),
+    ("facialRecognition", None),
+    ("smartSearch", None),
+    ("duplicateDetection", None),
+    ("backgroundTask", None),
+    ("storageTemplateMigration", None),
+    ("migration", None),
+    ("search", None),
+    ("sidecar", None),
+    ("library", None),
+    ("notifications", None),
+    ("backupDatabase", None),
+    ("ocr", None),
+    ("workflow", None),
+    ("integrityCheck", None),
+    ("editor", None),
+];
+
+pub fn routes() -> Router<ApiState> {
+    Router::new().route("/jobs", get(get_queues_legacy)).route("/jobs/{name}", put(run_queue_command_legacy))
+}
+
+async fn get_queues_legacy(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
+    auth.admin("job.read")?;
+    let mut answer = Map::new();
+    for (name, ours) in QUEUES {
+        answer.insert((*name).to_owned(), queue_json(&state, *ours).await?);
+    }
+    Ok(Answer(Value::Object(answer)))
+}
+
+async fn queue_json(state: &ApiState, queue: Option<&str>) -> Result<Value> {
+    let counts = match queue {
+        Some(queue) => state.gallery.queue().counts(&QueueName(queue.into())).await.map_err(GalleryError::from)?,
+        None => queue::Counts::default(),
+    };
+    let (waiting, paused) = if counts.paused { (0, counts.waiting) } else { (counts.waiting, 0) };
+    Ok(json!({
+        "jobCounts": {
+            "active": counts.active,
+            "completed": 0,
+            "failed": counts.failed,
+            "delayed": counts.delayed,
+            "waiting": waiting,
+            "paused": paused,
+        },
+        "queueStatus": { "isActive": counts.active > 0, "isPaused": counts.paused },
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Command {
+    Start,
+    Pause,
+    Resume,
+    Empty,
+    ClearFailed,
+}
+
+#[derive(Deserialize)]
+struct QueueCommand {
+    command: Command,
+    #[serde(default)]
+    force: bool,
+}
+
+async fn run_queue_command_legacy(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Path(name): Path<String>,
+    Json(body): Json<QueueCommand>,
+) -> Result<Answer<Value>> {
+    auth.admin("job.create")?;
+    let (_, ours) = QUEUES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(|| ApiError::field("name", format!("there is no queue {name:?}")))?;
+    let Some(ours) = ours else {
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, format!("nothing here does the work of {name:?} yet")));
+    };
+    let queue = QueueName((*ours).to_owned());
+    let queues = state.gallery.queue();
+    match body.command {
+        Command::Start => drop(state.jobs.backfill(&queue, body.force).await?),
+        Command::Pause => queues.pause(&queue).await.map_err(GalleryError::from)?,
+        Command::Resume => queues.resume(&queue).await.map_err(GalleryError::from)?,
+        Command::Empty => queues.clear(&queue).await.map_err(GalleryError::from)?,
+        Command::ClearFailed => queues.clear_dead(&queue).await.map_err(GalleryError::from)?,
+    }
+    Ok(Answer(queue_json(&state, Some(ours)).await?))
+}

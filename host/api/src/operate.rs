@@ -1,0 +1,35 @@
+//! For operators and their machines, beside the API.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json as Answer, Router};
+use serde_json::{Value, json};
+
+use crate::ApiState;
+
+pub fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/.well-known/immich", get(well_known))
+}
+
+/// 200 when a request can be served; otherwise 503 with what cannot.
+async fn readyz(State(state): State<ApiState>) -> (StatusCode, String) {
+    match state.gallery.ready().await {
+        Ok(()) => (StatusCode::OK, "ready".into()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+    }
+}
+
+async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (state.metrics)())
+}
+
+/// The apps and the CLI find the API by it.
+async fn well_known() -> Answer<Value> {
+    Answer(json!({ "api": { "endpoint": "/api" } }))
+}

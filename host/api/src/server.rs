@@ -1,0 +1,154 @@
+//! Tag "Server", and what clients ask for before anything else.
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json as Answer, Router};
+use gallery::GalleryError;
+use serde_json::{Value, json};
+use types::AssetType;
+
+use crate::ApiState;
+use crate::error::Result;
+use crate::extract::Auth;
+
+/// The Immich whose API this is: the apps ask for sync types by it.
+const VERSION: (u32, u32, u32) = (3, 2, 2);
+
+pub fn routes() -> Router<ApiState> {
+    Router::new()
+        .route("/server/ping", get(ping_server))
+        .route("/server/version", get(get_server_version))
+        .route("/server/features", get(get_server_features))
+        .route("/server/config", get(get_server_config))
+        .route("/server/about", get(get_about_info))
+        .route("/server/storage", get(get_storage))
+        .route("/server/statistics", get(get_server_statistics))
+        .route("/server/media-types", get(get_supported_media_types))
+}
+
+async fn ping_server() -> Answer<Value> {
+    Answer(json!({ "res": "pong" }))
+}
+
+/// Also the payload of `on_server_version`.
+pub fn version() -> Value {
+    json!({ "major": VERSION.0, "minor": VERSION.1, "patch": VERSION.2 })
+}
+
+async fn get_server_version() -> Answer<Value> {
+    Answer(version())
+}
+
+/// What is not there says so, and no client calls it.
+async fn get_server_features() -> Answer<Value> {
+    Answer(json!({
+        "configFile": true,
+        "duplicateDetection": false,
+        "email": false,
+        "facialRecognition": false,
+        "importFaces": false,
+        "map": false,
+        "oauth": false,
+        "oauthAutoLaunch": false,
+        "ocr": false,
+        "passwordLogin": true,
+        "realtimeTranscoding": false,
+        "reverseGeocoding": true,
+        "search": false,
+        "sidecar": false,
+        "smartSearch": false,
+        "trash": true,
+    }))
+}
+
+async fn get_server_config(State(state): State<ApiState>) -> Result<Answer<Value>> {
+    let is_initialized = state.gallery.store().has_admin().await.map_err(GalleryError::from)?;
+    Ok(Answer(json!({
+        "isInitialized": is_initialized,
+        "isOnboarded": is_initialized,
+        "externalDomain": "",
+        "loginPageMessage": "",
+        "maintenanceMode": false,
+        "mapDarkStyleUrl": "",
+        "mapLightStyleUrl": "",
+        "minFaces": 3,
+        "oauthButtonText": "",
+        "publicUsers": true,
+        "trashDays": 30,
+        "userDeleteDelay": 7,
+    })))
+}
+
+async fn get_about_info(auth: Auth) -> Result<Answer<Value>> {
+    auth.may("server.about")?;
+    Ok(Answer(json!({
+        "version": format!("v{}.{}.{}", VERSION.0, VERSION.1, VERSION.2),
+        "versionUrl": "",
+        "licensed": false,
+        "build": concat!("latent ", env!("CARGO_PKG_VERSION")),
+    })))
+}
+
+async fn get_storage(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
+    auth.may("server.storage")?;
+    let (used, free) = state.gallery.blobs().usage().await.map_err(GalleryError::from)?.unwrap_or((0, 0));
+    let size = used + free;
+    let percentage = if size == 0 { 0.0 } else { (used as f64 / size as f64 * 10_000.0).round() / 100.0 };
+    Ok(Answer(json!({
+        "diskSize": human(size),
+        "diskUse": human(used),
+        "diskAvailable": human(free),
+        "diskSizeRaw": size,
+        "diskUseRaw": used,
+        "diskAvailableRaw": free,
+        "diskUsagePercentage": percentage,
+    })))
+}
+
+/// `1.5 GiB`.
+fn human(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].into_iter();
+    let mut unit = units.next().unwrap_or("B");
+    while value >= 1024.0
+        && let Some(next) = units.next()
+    {
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{:.1} {unit}", value)
+}
+
+async fn get_server_statistics(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
+    auth.admin("server.statistics")?;
+    let users = state.gallery.store().usage_by_user().await.map_err(GalleryError::from)?;
+    let sum = |part: fn(&(types::UserId, String, i64, i64, i64, i64, Option<i64>)) -> i64| users.iter().map(part).sum::<i64>();
+    let by_user: Vec<Value> = users
+        .iter()
+        .map(|(id, name, photos, videos, photo_bytes, video_bytes, quota)| {
+            json!({
+                "userId": id,
+                "userName": name,
+                "photos": photos,
+                "videos": videos,
+                "usage": photo_bytes + video_bytes,
+                "usagePhotos": photo_bytes,
+                "usageVideos": video_bytes,
+                "quotaSizeInBytes": quota,
+            })
+        })
+        .collect();
+    Ok(Answer(json!({
+        "photos": sum(|user| user.2),
+        "videos": sum(|user| user.3),
+        "usage": sum(|user| user.4 + user.5),
+        "usagePhotos": sum(|user| user.4),
+        "usageVideos": sum(|user| user.5),
+        "usageByUser": by_user,
+    })))
+}
+
+async fn get_supported_media_types() -> Answer<Value> {
+    let dotted = |kind| media::extensions(kind).map(|extension| format!(".{extension}")).collect::<Vec<_>>();
+    Answer(json!({ "image": dotted(AssetType::Image), "video": dotted(AssetType::Video), "sidecar": [".xmp"] }))
+}

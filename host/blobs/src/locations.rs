@@ -1,0 +1,101 @@
+//! Locations: `<backend>:<path>`, so that objects of several backends live side by side.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::{Blob, BlobClass, Inbox, Object, StorageBackend, StorageError, Stored};
+
+/// The inbox and all named backends.
+pub struct Blobs {
+    pub inbox: Inbox,
+    backends: HashMap<String, Arc<dyn StorageBackend>>,
+    originals: String,
+    derivatives: String,
+}
+
+impl Blobs {
+    /// `originals` and `derivatives` name the backends that take new objects.
+    ///
+    /// # Errors
+    /// One of the two names no backend.
+    pub fn new(
+        inbox: Inbox,
+        backends: HashMap<String, Arc<dyn StorageBackend>>,
+        originals: &str,
+        derivatives: &str,
+    ) -> Result<Self, StorageError> {
+        for name in [originals, derivatives] {
+            if !backends.contains_key(name) {
+                return Err(StorageError::Refused(format!("[storage.backend.{name}] is not in the settings")));
+            }
+        }
+        Ok(Self { inbox, backends, originals: originals.into(), derivatives: derivatives.into() })
+    }
+
+    /// Puts an object into the backend of its class; returns its location and its length.
+    pub async fn put(&self, object: &Object, source: &Blob) -> Result<(String, Stored), StorageError> {
+        let name = self.backend_of(object.class);
+        let stored = self.backend(name)?.put(object, source).await?;
+        Ok((format!("{name}:{}", stored.location), stored))
+    }
+
+    /// The location of an object that a crash may have left.
+    pub async fn find(&self, object: &Object) -> Result<Option<String>, StorageError> {
+        let name = self.backend_of(object.class);
+        let found = self.backend(name)?.find(object).await?;
+        Ok(found.map(|stored| format!("{name}:{}", stored.location)))
+    }
+
+    /// `len` `None`: to the end.
+    pub async fn get(&self, location: &str, offset: u64, len: Option<u64>) -> Result<Blob, StorageError> {
+        let (backend, path) = self.resolve(location)?;
+        backend.get(path, offset, len).await
+    }
+
+    /// Success when nothing is there.
+    pub async fn delete(&self, location: &str) -> Result<(), StorageError> {
+        let (backend, path) = self.resolve(location)?;
+        backend.delete(path).await
+    }
+
+    /// To where the object belongs now; returns the new location.
+    pub async fn relocate(&self, location: &str, object: &Object) -> Result<String, StorageError> {
+        let (backend, path) = self.resolve(location)?;
+        let stored = backend.relocate(path, object).await?;
+        let name = location.split_once(':').map_or("", |(name, _)| name);
+        Ok(format!("{name}:{}", stored.location))
+    }
+
+    /// Each backend and what is wrong with it.
+    pub async fn check(&self) -> Vec<(String, Result<(), StorageError>)> {
+        let mut results = Vec::new();
+        for (name, backend) in &self.backends {
+            results.push((name.clone(), backend.check().await));
+        }
+        results
+    }
+
+    /// Bytes used and free where originals go.
+    pub async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        self.backend(&self.originals)?.usage().await
+    }
+
+    fn backend_of(&self, class: BlobClass) -> &str {
+        match class {
+            BlobClass::Derivative | BlobClass::EncodedVideo => &self.derivatives,
+            _ => &self.originals,
+        }
+    }
+
+    fn backend(&self, name: &str) -> Result<&Arc<dyn StorageBackend>, StorageError> {
+        let missing = || StorageError::Unavailable(format!("[storage.backend.{name}] is not in the settings any more"));
+        self.backends.get(name).ok_or_else(missing)
+    }
+
+    fn resolve<'a>(&self, location: &'a str) -> Result<(&Arc<dyn StorageBackend>, &'a str), StorageError> {
+        let (name, path) = location
+            .split_once(':')
+            .ok_or_else(|| StorageError::Refused(format!("the location {location:?} names no backend")))?;
+        Ok((self.backend(name)?, path))
+    }
+}

@@ -1,0 +1,234 @@
+//! Accounts, sessions and keys.
+
+use argon2::password_hash::rand_core::OsRng;
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::RngCore as _;
+use sha2::{Digest as _, Sha256};
+use store::accounts::{ApiKey, User};
+use types::{ApiKeyId, SessionId, UserId};
+
+use crate::{Gallery, GalleryError, Result};
+
+const LOGIN_ATTEMPTS: u32 = 10;
+const SHORTEST_PASSWORD: usize = 8;
+
+/// Who asks, and with what.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub user: User,
+    pub means: Means,
+}
+
+/// What a request signs in with.
+#[derive(Debug, Clone)]
+pub enum Means {
+    Session(SessionId),
+    ApiKey(ApiKey),
+}
+
+/// A fresh session.
+#[derive(Debug, Clone)]
+pub struct Login {
+    pub user: User,
+    /// Shown once; only its hash is kept.
+    pub token: String,
+}
+
+impl Identity {
+    /// An API key needs the permission (or `all`); a session has every one of its user.
+    pub fn may(&self, permission: &str) -> Result<()> {
+        match &self.means {
+            Means::ApiKey(key) if !key.permissions.iter().any(|held| held == "all" || held == permission) => {
+                Err(GalleryError::Forbidden(format!("Missing required permission: {permission}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Gallery {
+    /// The first account. It can be made once.
+    pub async fn sign_up_admin(&self, email: &str, name: &str, password: &str) -> Result<User> {
+        let taken = || GalleryError::Invalid("The server already has an admin".into());
+        check_account(email, name, password)?;
+        if self.store().has_admin().await? {
+            return Err(taken());
+        }
+        let hash = hash_password(password.to_owned()).await?;
+        match self.store().insert_first_admin(UserId::generate(), email.trim(), name.trim(), &hash).await {
+            Ok(user) => Ok(user),
+            Err(error) if error.is_constraint("app_user_first_admin") || error.is_constraint("app_user_storage_label_key") => {
+                Err(taken())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Another account.
+    pub async fn create_user(&self, email: &str, name: &str, password: &str) -> Result<User> {
+        check_account(email, name, password)?;
+        let hash = hash_password(password.to_owned()).await?;
+        match self.store().insert_user(UserId::generate(), email.trim(), name.trim(), &hash).await {
+            Err(error) if error.is_constraint("app_user_email") => {
+                Err(GalleryError::Invalid("User already exists".into()))
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Signs in. `from` is the client's address: attempts are counted by it and the e-mail.
+    pub async fn login(&self, email: &str, password: &str, from: &str, device: (&str, &str)) -> Result<Login> {
+        let attempt = format!("{from} {}", email.to_lowercase());
+        let attempts = self.0.attempts.get(&attempt).await.unwrap_or(0);
+        if attempts >= LOGIN_ATTEMPTS {
+            return Err(GalleryError::TooManyAttempts);
+        }
+        let user = self.store().user_by_email(email.trim()).await?;
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        if !verify_password(password.to_owned(), hash).await? {
+            self.0.attempts.insert(attempt, attempts + 1).await;
+            return Err(GalleryError::Unauthenticated("Incorrect email or password"));
+        }
+        let user = user.ok_or(GalleryError::Unauthenticated("Incorrect email or password"))?;
+        let token = random_token();
+        let hash = token_hash(&token);
+        self.store().insert_session(SessionId::generate(), user.id, &hash, device.0, device.1).await?;
+        Ok(Login { user, token })
+    }
+
+    /// Whose token is this?
+    pub async fn by_session_token(&self, token: &str) -> Result<Identity> {
+        self.identity(token, false).await?.ok_or(GalleryError::Unauthenticated("Invalid user token"))
+    }
+
+    /// Whose key is this?
+    pub async fn by_api_key(&self, key: &str) -> Result<Identity> {
+        self.identity(key, true).await?.ok_or(GalleryError::Unauthenticated("Invalid API key"))
+    }
+
+    async fn identity(&self, secret: &str, is_key: bool) -> Result<Option<Identity>> {
+        let hash = token_hash(secret);
+        if let Some(identity) = self.0.identities.get(&hash).await {
+            return Ok(Some(identity).filter(|identity| is_key == matches!(identity.means, Means::ApiKey(_))));
+        }
+        let identity = if is_key {
+            let found = self.store().api_key_by_hash(&hash).await?;
+            found.map(|(key, user)| Identity { user, means: Means::ApiKey(key) })
+        } else {
+            let found = self.store().session_by_token(&hash).await?;
+            found.map(|session| Identity { user: session.user, means: Means::Session(session.id) })
+        };
+        if let Some(identity) = &identity {
+            self.0.identities.insert(hash, identity.clone()).await;
+        }
+        Ok(identity)
+    }
+
+    /// Ends a session.
+    pub async fn logout(&self, identity: &Identity) -> Result<()> {
+        if let Means::Session(id) = identity.means {
+            self.store().delete_session(id).await?;
+        }
+        self.0.identities.invalidate_all();
+        Ok(())
+    }
+
+    /// `None` leaves a field as it is.
+    pub async fn update_me(
+        &self,
+        id: UserId,
+        name: Option<&str>,
+        email: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<User> {
+        let hash = match password {
+            Some(password) => {
+                check_password(password)?;
+                Some(hash_password(password.to_owned()).await?)
+            }
+            None => None,
+        };
+        let updated = self.store().update_user(id, name, email, hash.as_deref()).await?;
+        self.0.identities.invalidate_all();
+        updated.ok_or_else(|| GalleryError::NotFound("User not found".into()))
+    }
+
+    /// A key and its secret, which is shown once.
+    pub async fn create_api_key(&self, user: UserId, name: &str, permissions: &[String]) -> Result<(ApiKey, String)> {
+        if permissions.is_empty() {
+            return Err(GalleryError::Invalid("permissions must name at least one".into()));
+        }
+        let secret = random_token();
+        let hash = token_hash(&secret);
+        Ok((self.store().insert_api_key(ApiKeyId::generate(), user, name, &hash, permissions).await?, secret))
+    }
+
+    pub async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> Result<()> {
+        if !self.store().delete_api_key(user, id).await? {
+            return Err(GalleryError::Invalid("API Key not found".into()));
+        }
+        self.0.identities.invalidate_all();
+        Ok(())
+    }
+}
+
+fn check_account(email: &str, name: &str, password: &str) -> Result<()> {
+    let email = email.trim();
+    let parts = email.split_once('@');
+    if email.len() > 254 || !parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()) {
+        return Err(GalleryError::Invalid("email must be an email address".into()));
+    }
+    if name.trim().is_empty() {
+        return Err(GalleryError::Invalid("name should not be empty".into()));
+    }
+    check_password(password)
+}
+
+fn check_password(password: &str) -> Result<()> {
+    if password.chars().count() < SHORTEST_PASSWORD {
+        return Err(GalleryError::Invalid(format!("password must have at least {SHORTEST_PASSWORD} characters")));
+    }
+    Ok(())
+}
+
+/// 32 random bytes in base64.
+fn random_token() -> String {
+    let mut bytes = [0; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// OWASP's first recommendation: 19 MiB, two passes.
+fn argon2() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())
+}
+
+async fn hash_password(password: String) -> Result<String> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng)).map(|hash| hash.to_string())
+    });
+    let hashed = hashed.await.map_err(std::io::Error::other)?;
+    hashed.map_err(|error| GalleryError::Io(std::io::Error::other(error.to_string())))
+}
+
+/// Also against no hash at all, which takes as long: whether an e-mail is known must not be measurable.
+async fn verify_password(password: String, hash: Option<String>) -> Result<bool> {
+    let verified = tokio::task::spawn_blocking(move || match hash {
+        // Hashes that were imported from Immich.
+        Some(hash) if hash.starts_with("$2") => bcrypt::verify(password, &hash).unwrap_or(false),
+        Some(hash) => PasswordHash::new(&hash)
+            .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok()),
+        None => {
+            let _ = argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng));
+            false
+        }
+    });
+    Ok(verified.await.map_err(std::io::Error::other)?)
+}

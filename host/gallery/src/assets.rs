@@ -1,0 +1,151 @@
+//! The library of a user: look, change, trash, delete.
+
+use blobs::Blob;
+use store::accounts::User;
+use store::assets::{Asset, AssetChanges, AssetError, StoredFile};
+use types::{AssetId, Visibility};
+
+use crate::{Event, Gallery, GalleryError, Result};
+
+/// What is asked of one asset's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rendition {
+    Original,
+    Preview,
+    Thumbnail,
+}
+
+/// How a checksum was found by `bulk-upload-check`.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub id: AssetId,
+    pub is_trashed: bool,
+}
+
+impl Gallery {
+    /// An asset of this user.
+    pub async fn asset_of(&self, user: &User, id: AssetId) -> Result<Asset> {
+        let asset = self.store().asset(id).await?.filter(|asset| asset.owner == user.id);
+        asset.ok_or_else(|| GalleryError::no_access("asset.read"))
+    }
+
+    /// The file behind an asset of this user; not opened yet.
+    pub async fn file_of(&self, user: &User, id: AssetId, rendition: Rendition) -> Result<StoredFile> {
+        let (file, permission) = match rendition {
+            Rendition::Original => (self.store().original(id).await?, "asset.download"),
+            Rendition::Preview => (self.store().derivative(id, "preview").await?, "asset.view"),
+            Rendition::Thumbnail => (self.store().derivative(id, "thumbnail").await?, "asset.view"),
+        };
+        match file {
+            Some(file) if file.owner == user.id => Ok(file),
+            Some(_) => Err(GalleryError::no_access(permission)),
+            // Either not ours, or not generated yet: only its owner may know which.
+            None => {
+                self.asset_of(user, id).await.map_err(|_| GalleryError::no_access(permission))?;
+                Err(GalleryError::NotFound("Asset media not found".into()))
+            }
+        }
+    }
+
+    /// Bytes of a file; `len` `None`: to the end.
+    pub async fn open(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
+        Ok(self.blobs().get(&file.location, offset, len).await?)
+    }
+
+    /// What steps could not do on an asset of this user.
+    pub async fn errors_of(&self, user: &User, id: AssetId) -> Result<Vec<AssetError>> {
+        self.asset_of(user, id).await?;
+        Ok(self.store().asset_errors(id).await?)
+    }
+
+    /// Changes assets of this user. An id that is not theirs changes nothing at all.
+    pub async fn update_assets(&self, user: &User, ids: &[AssetId], changes: &AssetChanges) -> Result<()> {
+        self.check_owned(user, ids, "asset.update").await?;
+        for asset in self.store().update_assets(user.id, ids, changes).await? {
+            self.events().publish(Event::AssetUpdated { owner: user.id, asset });
+        }
+        Ok(())
+    }
+
+    /// Into the trash, or with `force` away for ever.
+    pub async fn delete_assets(&self, user: &User, ids: &[AssetId], force: bool) -> Result<()> {
+        self.check_owned(user, ids, "asset.delete").await?;
+        if force {
+            return self.delete_forever(user, ids).await;
+        }
+        let assets = self.store().set_trashed(user.id, ids, Some(self.now())).await?;
+        self.events().publish(Event::AssetsTrashed { owner: user.id, assets });
+        Ok(())
+    }
+
+    /// Out of the trash; `None`: everything. Returns how many.
+    pub async fn restore(&self, user: &User, ids: Option<&[AssetId]>) -> Result<usize> {
+        let all;
+        let ids = match ids {
+            Some(ids) => {
+                self.check_owned(user, ids, "asset.delete").await?;
+                ids
+            }
+            None => {
+                all = self.store().trashed(user.id).await?;
+                &all
+            }
+        };
+        let assets = self.store().set_trashed(user.id, ids, None).await?;
+        let count = assets.len();
+        self.events().publish(Event::AssetsRestored { owner: user.id, assets });
+        Ok(count)
+    }
+
+    /// Everything in the trash goes for ever. Returns how many.
+    pub async fn empty_trash(&self, user: &User) -> Result<usize> {
+        let ids = self.store().trashed(user.id).await?;
+        self.delete_forever(user, &ids).await?;
+        Ok(ids.len())
+    }
+
+    /// The rows go first, in one transaction that leaves their bytes as garbage; then the bytes. What a crash leaves, the sweeper
+    /// ends.
+    async fn delete_forever(&self, user: &User, ids: &[AssetId]) -> Result<()> {
+        let derivatives = self.store().delete_assets_forever(user.id, ids).await?;
+        for asset in ids {
+            self.events().publish(Event::AssetDeleted { owner: user.id, asset: *asset });
+        }
+        for location in derivatives {
+            if let Err(error) = self.blobs().delete(&location).await {
+                tracing::warn!(location, %error, "Cannot delete a derivative");
+            }
+        }
+        self.sweep().await?;
+        Ok(())
+    }
+
+    /// By SHA-1, in the order asked.
+    pub async fn known(&self, user: &User, checksums: &[[u8; 20]]) -> Result<Vec<Option<Known>>> {
+        let asked: Vec<Vec<u8>> = checksums.iter().map(|sha1| sha1.to_vec()).collect();
+        let found = self.store().assets_by_checksum(user.id, &asked).await?;
+        let find = |sha1: &Vec<u8>| {
+            found
+                .iter()
+                .find(|(known, ..)| known == sha1)
+                .map(|(_, id, is_trashed)| Known { id: *id, is_trashed: *is_trashed })
+        };
+        Ok(asked.iter().map(find).collect())
+    }
+
+    /// Images and videos.
+    pub async fn statistics(
+        &self,
+        user: &User,
+        visibility: Option<Visibility>,
+        favorite: Option<bool>,
+        trashed: bool,
+    ) -> Result<(i64, i64)> {
+        Ok(self.store().count_assets(user.id, visibility, favorite, trashed).await?)
+    }
+
+    async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
+        let owned = self.store().owned(user.id, ids).await?;
+        if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
+    }
+}

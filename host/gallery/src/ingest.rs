@@ -1,0 +1,98 @@
+//! What the steps of a pipeline found, written down.
+
+use blobs::{Blob, BlobClass, Object};
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use media::{Metadata, Thumbnails};
+use sha2::{Digest as _, Sha256};
+use store::assets::{Asset, NewFile};
+use store::exif::Exif;
+use types::AssetId;
+
+use crate::{Event, Gallery, Result, failpoint};
+
+impl Gallery {
+    /// The asset, unless it is gone.
+    pub async fn for_ingest(&self, id: AssetId) -> Result<Option<Asset>> {
+        Ok(self.store().asset(id).await?)
+    }
+
+    /// Bytes of an original.
+    pub async fn original_bytes(&self, asset: &Asset) -> Result<Bytes> {
+        Ok(self.blobs().get(&asset.location, 0, None).await?.read().await?)
+    }
+
+    /// What the camera wrote, and the place that follows from it.
+    pub async fn save_metadata(&self, asset: &Asset, metadata: Metadata, size: Option<(u32, u32)>) -> Result<()> {
+        let position = metadata.latitude.zip(metadata.longitude);
+        let place = position.and_then(|(latitude, longitude)| media::place(latitude, longitude));
+        let (created, local) = match (metadata.taken_at, metadata.taken_local) {
+            (Some(at), Some(local)) => (at, local),
+            _ => (asset.file_created_at, TimeZone::UTC.to_datetime(asset.file_created_at)),
+        };
+        let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let exif = Exif {
+            make: metadata.make,
+            model: metadata.model,
+            lens_model: metadata.lens_model,
+            exposure_time: metadata.exposure_time,
+            f_number: metadata.f_number,
+            focal_length: metadata.focal_length,
+            iso: metadata.iso,
+            orientation: metadata.orientation.map(i16::from),
+            latitude: metadata.latitude,
+            longitude: metadata.longitude,
+            city: place.as_ref().map(|place| place.city.clone()),
+            state: place.as_ref().map(|place| place.state.clone()),
+            country: place.map(|place| place.country),
+            description: metadata.description.unwrap_or_default(),
+            rating: metadata.rating,
+            time_zone: metadata.time_zone,
+            date_time_original: Some(created),
+            width: size.map(|(width, _)| side(width)),
+            height: size.map(|(_, height)| side(height)),
+            projection_type: None,
+            fps: None,
+        };
+        self.store().save_exif(asset.id, &exif, created, local).await?;
+        failpoint::hit("ingest.metadata-saved");
+        Ok(())
+    }
+
+    /// Puts preview and thumbnail, then records both. Its clients are told.
+    pub async fn save_thumbnails(&self, asset: &Asset, made: &Thumbnails) -> Result<()> {
+        let preview = self.put_derivative(asset, "preview", "jpeg", &made.preview_jpeg).await?;
+        failpoint::hit("ingest.preview-put");
+        let thumbnail = self.put_derivative(asset, "thumbnail", "webp", &made.thumbnail_webp).await?;
+        failpoint::hit("ingest.thumbnail-put");
+        let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let (width, height) = (side(made.source.width), side(made.source.height));
+        let replaced =
+            self.store().save_derivatives(asset.id, &[preview, thumbnail], &made.thumbhash, width, height).await?;
+        failpoint::hit("ingest.derivatives-saved");
+        for location in replaced {
+            if let Err(error) = self.blobs().delete(&location).await {
+                tracing::warn!(location, %error, "Cannot delete a derivative that was replaced");
+            }
+        }
+        self.events().publish(Event::UploadReady { owner: asset.owner, asset: asset.id });
+        Ok(())
+    }
+
+    /// The hash is in the name: another content is another file, and the same content finds what an earlier try left.
+    async fn put_derivative(&self, asset: &Asset, kind: &'static str, extension: &str, bytes: &[u8]) -> Result<NewFile> {
+        let sha256: [u8; 32] = Sha256::digest(bytes).into();
+        let object = Object {
+            key: asset.id.to_string(),
+            class: BlobClass::Derivative,
+            owner: asset.owner.to_string(),
+            owner_label: None,
+            taken_ms: None,
+            file_name: format!("{}-{kind}-{}.{extension}", asset.id, hex::encode(&sha256[..4])),
+            sha256,
+        };
+        let blob = Blob::from_bytes(Bytes::copy_from_slice(bytes)).mark_from_image();
+        let (location, stored) = self.blobs().put(&object, &blob).await?;
+        Ok(NewFile { kind, location, size: i64::try_from(stored.len).unwrap_or(i64::MAX) })
+    }
+}

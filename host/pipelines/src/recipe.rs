@@ -1,0 +1,18 @@
+//! Recipes: what makes a result the same or another one. A changed recipe is done again, an unchanged one never.
+
+use crate::definition::{Step, Use};
+
+/// Counted up when the same photo gives another result.
+const METADATA_REVISION: u32 = 1;
+const THUMBNAILS_REVISION: u32 = 1;
+
+/// The recipe of a step, as it stands in `step_result`.
+pub fn recipe(step: &Step, spec: &media::ThumbnailSpec) -> String {
+    match step.uses {
+        Use::Metadata => format!("metadata/{METADATA_REVISION}"),
+        Use::Thumbnails => format!(
+            "thumbnails/{THUMBNAILS_REVISION}/{}q{}/{}q{}",
+            spec.preview, spec.preview_quality, spec.thumbnail, spec.thumbnail_quality
+        ),
+    }
+}

@@ -1,0 +1,26 @@
+//! `config`: settings, and the only clock and randomness of a guest.
+
+use rand::RngCore as _;
+use wasmtime::Result;
+
+use crate::bindings::latent::plugin::config::Host;
+use crate::instance::HostState;
+
+const MOST_RANDOM: u32 = 4_096;
+
+impl Host for HostState {
+    async fn settings(&mut self) -> Result<String> {
+        Ok(self.grant.settings.clone())
+    }
+
+    async fn now_ms(&mut self) -> Result<u64> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Ok(now.as_millis() as u64)
+    }
+
+    async fn random(&mut self, len: u32) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len.min(MOST_RANDOM) as usize];
+        rand::rng().fill_bytes(&mut bytes);
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a plugin was not loaded, and why a call did not succeed.
+
+use std::path::PathBuf;
+
+/// A component that is not taken. Says what an operator or an author can do.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("cannot use {}: {why}", path.display())]
+    Cache { path: PathBuf, why: String },
+    #[error("this machine cannot run WebAssembly: {0}")]
+    Engine(String),
+    #[error("this is not a WebAssembly component: {0}. A core module becomes one with `cargo xtask plugins`")]
+    NotAComponent(String),
+    #[error("the plugin's manifest cannot be used: {0}")]
+    Manifest(String),
+    #[error("{id} imports {import}, which is no interface of latent:plugin; a plugin gets nothing else")]
+    ForeignImport { id: String, import: String },
+    #[error("{id} imports {import}, which the world {world} does not have")]
+    OutsideWorld { id: String, import: String, world: String },
+    #[error("{id} needs {what}, which was not granted: {how}")]
+    NotGranted { id: String, what: String, how: String },
+    #[error("{id} says that it is a {world}, but {why}")]
+    Lies { id: String, world: String, why: String },
+    #[error("{id} failed its first call: {error}")]
+    FirstCall { id: String, error: PluginError },
+}
+
+/// A call that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginError {
+    #[error("not granted: {0}")]
+    Denied(String),
+    #[error("not found: {0}")]
+    NotFound(String),
+    #[error("exists already: {0}")]
+    Exists(String),
+    #[error("not valid: {0}")]
+    Invalid(String),
+    #[error("not supported: {0}")]
+    Unsupported(String),
+    #[error("a limit is reached: {0}")]
+    Limit(String),
+    #[error("no room left: {0}")]
+    Full(String),
+    #[error("it did not answer within {0} ms")]
+    Timeout(u64),
+    #[error("cancelled")]
+    Cancelled,
+    #[error("not available: {0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Other(String),
+    /// The guest broke: its instance is gone, the next call gets a fresh one.
+    #[error("the plugin crashed: {0}")]
+    Trap(String),
+}
+
+impl PluginError {
+    /// May the same call succeed later?
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Cancelled | Self::Unavailable(_) | Self::Trap(_) | Self::Full(_))
+    }
+}

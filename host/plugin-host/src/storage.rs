@@ -1,0 +1,167 @@
+//! A storage plugin as `blobs` sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use blobs::{Blob, BlobClass, Object, StorageBackend, StorageError, Stored};
+use wasmtime::component::Resource;
+
+use crate::bindings::exports::latent::plugin::storage as guest;
+use crate::bindings::latent::plugin::types;
+use crate::{Plugin, PluginError};
+
+impl Plugin {
+    /// This plugin as a backend. Its world is one that exports storage, or it would not have been loaded.
+    pub fn storage(self: &Arc<Self>) -> Arc<dyn StorageBackend> {
+        Arc::new(StoragePlugin(self.clone()))
+    }
+}
+
+struct StoragePlugin(Arc<Plugin>);
+
+/// The guest's error in our words.
+pub(crate) fn plugin_error(error: types::Error) -> PluginError {
+    match error {
+        types::Error::Denied(text) => PluginError::Denied(text),
+        types::Error::NotFound(text) => PluginError::NotFound(text),
+        types::Error::Exists(text) => PluginError::Exists(text),
+        types::Error::Invalid(text) => PluginError::Invalid(text),
+        types::Error::Unsupported(text) => PluginError::Unsupported(text),
+        types::Error::Limit(text) => PluginError::Limit(text),
+        types::Error::Full(text) => PluginError::Full(text),
+        types::Error::Timeout => PluginError::Timeout(0),
+        types::Error::Cancelled => PluginError::Cancelled,
+        types::Error::Unavailable(text) => PluginError::Unavailable(text),
+        types::Error::Other(text) => PluginError::Other(text),
+    }
+}
+
+fn storage_error(error: PluginError) -> StorageError {
+    match error {
+        PluginError::NotFound(text) => StorageError::NotFound(text),
+        PluginError::Full(text) => StorageError::Full(text),
+        PluginError::Unavailable(text) => StorageError::Unavailable(text),
+        PluginError::Denied(text) | PluginError::Invalid(text) | PluginError::Exists(text) => StorageError::Refused(text),
+        other => StorageError::Other(other.to_string()),
+    }
+}
+
+fn object(object: &Object) -> guest::Object {
+    guest::Object {
+        key: object.key.clone(),
+        class: match object.class {
+            BlobClass::Original => guest::Class::Original,
+            BlobClass::Derivative => guest::Class::Derivative,
+            BlobClass::EncodedVideo => guest::Class::EncodedVideo,
+            BlobClass::Profile => guest::Class::Profile,
+            BlobClass::Sidecar => guest::Class::Sidecar,
+            BlobClass::Backup => guest::Class::Backup,
+        },
+        owner: object.owner.clone(),
+        owner_label: object.owner_label.clone(),
+        taken_ms: object.taken_ms,
+        file_name: object.file_name.clone(),
+        sha256: object.sha256.to_vec(),
+    }
+}
+
+fn stored(stored: guest::Stored) -> Stored {
+    Stored { location: stored.location, len: stored.len, etag: stored.etag, modified_ms: stored.modified_ms }
+}
+
+#[async_trait]
+impl StorageBackend for StoragePlugin {
+    async fn put(&self, put: &Object, source: &Blob) -> Result<Stored, StorageError> {
+        let (put, source) = (object(put), source.clone());
+        let put = self.0.call("storage.put", move |instance| {
+            Box::pin(async move {
+                let handle = instance.store.data_mut().table.push(source)?;
+                let borrowed = Resource::new_borrow(handle.rep());
+                let storage = instance.bindings.latent_plugin_storage();
+                let result = storage.call_put(&mut instance.store, &put, borrowed).await;
+                instance.store.data_mut().table.delete(handle)?;
+                Ok(result?.map_err(plugin_error))
+            })
+        });
+        put.await.map(stored).map_err(storage_error)
+    }
+
+    async fn find(&self, wanted: &Object) -> Result<Option<Stored>, StorageError> {
+        let wanted = object(wanted);
+        let found = self.0.call("storage.find", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                Ok(storage.call_find(&mut instance.store, &wanted).await?.map_err(plugin_error))
+            })
+        });
+        found.await.map(|found| found.map(stored)).map_err(storage_error)
+    }
+
+    async fn get(&self, location: &str, offset: u64, len: Option<u64>) -> Result<Blob, StorageError> {
+        let location = location.to_owned();
+        let blob = self.0.call("storage.get", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                match storage.call_get(&mut instance.store, &location, offset, len).await? {
+                    // Taken out of the table: the blob outlives the guest.
+                    Ok(handle) => Ok(Ok(instance.store.data_mut().table.delete(handle)?)),
+                    Err(error) => Ok(Err(plugin_error(error))),
+                }
+            })
+        });
+        blob.await.map_err(storage_error)
+    }
+
+    async fn head(&self, location: &str) -> Result<Option<Stored>, StorageError> {
+        let location = location.to_owned();
+        let found = self.0.call("storage.head", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                Ok(storage.call_head(&mut instance.store, &location).await?.map_err(plugin_error))
+            })
+        });
+        found.await.map(|found| found.map(stored)).map_err(storage_error)
+    }
+
+    async fn delete(&self, location: &str) -> Result<(), StorageError> {
+        let location = location.to_owned();
+        let deleted = self.0.call("storage.delete", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                Ok(storage.call_delete(&mut instance.store, &location).await?.map_err(plugin_error))
+            })
+        });
+        deleted.await.map_err(storage_error)
+    }
+
+    async fn relocate(&self, location: &str, to: &Object) -> Result<Stored, StorageError> {
+        let (location, to) = (location.to_owned(), object(to));
+        let moved = self.0.call("storage.relocate", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                Ok(storage.call_relocate(&mut instance.store, &location, &to).await?.map_err(plugin_error))
+            })
+        });
+        moved.await.map(stored).map_err(storage_error)
+    }
+
+    async fn check(&self) -> Result<(), StorageError> {
+        let checked = self.0.call("storage.check", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                Ok(storage.call_check(&mut instance.store).await?.map_err(plugin_error))
+            })
+        });
+        checked.await.map_err(storage_error)
+    }
+
+    async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError> {
+        let usage = self.0.call("storage.usage", move |instance| {
+            Box::pin(async move {
+                let storage = instance.bindings.latent_plugin_storage();
+                Ok(storage.call_usage(&mut instance.store).await?.map_err(plugin_error))
+            })
+        });
+        usage.await.map_err(storage_error)
+    }
+}

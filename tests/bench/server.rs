@@ -1,0 +1,163 @@
+//! A server of the benches' own: a fresh data folder, a port that the system chose, everything counted.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::process;
+use crate::report::Report;
+use crate::Place;
+
+/// A running `latent` with its embedded services. Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub http: Client,
+    /// Start of the process to the first 200 of /readyz.
+    pub ready: Duration,
+    token: String,
+    _data: Option<tempfile::TempDir>,
+}
+
+impl Server {
+    /// Starts in a fresh folder, signs up and in.
+    pub async fn start(place: &Place, settings: &str) -> Result<Self> {
+        let data = tempfile::tempdir()?;
+        let folder = data.path().to_path_buf();
+        let mut server = Self::start_in(place, &folder, settings).await?;
+        server._data = Some(data);
+        server.sign_up().await?;
+        Ok(server)
+    }
+
+    /// Starts in `folder`, which may hold a library already.
+    pub async fn start_in(place: &Place, folder: &Path, settings: &str) -> Result<Self> {
+        let config = folder.join("latent.toml");
+        std::fs::write(&config, format!("data-dir = {:?}\n{settings}\n[server]\nport = 0\n", folder.join("data")))?;
+        let begin = Instant::now();
+        let mut child = Command::new(&place.latent)
+            .arg("--config")
+            .arg(&config)
+            .env("LATENT_KIT", &place.kit)
+            .current_dir(&place.root)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(std::fs::File::create(folder.join("log"))?))
+            .spawn()
+            .with_context(|| format!("cannot start {}", place.latent.display()))?;
+        let url = address(&mut child)?;
+        let http = Client::builder().build()?;
+        while !http.get(format!("{url}/readyz")).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if begin.elapsed() > Duration::from_secs(60) {
+                bail!("the server was not ready within a minute");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(Self { child, url, http, ready: begin.elapsed(), token: String::new(), _data: None })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    async fn sign_up(&mut self) -> Result<()> {
+        let account = json!({"email": "bench@example.org", "password": "bench-password", "name": "Bench"});
+        self.post("/api/auth/admin-sign-up", &account).await?;
+        let answer = self.post("/api/auth/login", &account).await?;
+        self.token = answer["accessToken"].as_str().context("login gave no token")?.to_owned();
+        Ok(())
+    }
+
+    /// Posts JSON, expects success.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.http.post(format!("{}{path}", self.url)).bearer_auth(&self.token).json(body).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{path} answered {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Gets JSON, expects success.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let answer = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SAFETY: the child is ours and has not been waited for, so its id is still its own.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+        let _ = self.child.wait();
+    }
+}
+
+/// The server prints `Latent is ready at http://127.0.0.1:PORT`.
+fn address(child: &mut Child) -> Result<String> {
+    let stdout = child.stdout.take().context("no pipe")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let url = loop {
+        let line = lines.next().context("the server ended before it printed its address")??;
+        if let Some(at) = line.find("http://") {
+            break line[at..].trim().trim_end_matches('/').to_owned();
+        }
+    };
+    // Somebody has to read on, or the server would block on a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(url)
+}
+
+/// Start with embedded services, everything built; then memory when nothing happens and idle models are unloaded.
+pub fn ready_and_idle(place: &Place, report: &mut Report) -> Result<()> {
+    runtime()?.block_on(async {
+        let data = tempfile::tempdir()?;
+        let first = Server::start_in(place, data.path(), "").await?;
+        report.add("ready", "first start (initdb, migrations)", first.ready.as_secs_f64(), "s");
+        drop(first);
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let server = Server::start_in(place, data.path(), "").await?;
+            times.push(server.ready.as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        report.hold("ready", "ready, embedded services (median of 5)", times[2], "s", "<= 2");
+        let server = Server::start_in(place, data.path(), "[inference]\nidle-unload = \"1s\"\n").await?;
+        settle(server.pid()).await;
+        let memory = process::memory(server.pid());
+        report.hold("ready", "idle memory: server", memory.server, "MiB", "<= 100");
+        report.add("ready", "idle memory: Postgres", memory.postgres, "MiB");
+        report.add("ready", "idle memory: Valkey", memory.redis, "MiB");
+        report.hold("ready", "idle memory: all", memory.total(), "MiB", "<= 220");
+        Ok(())
+    })
+}
+
+/// Waits until the tree has used no CPU to speak of for three seconds.
+pub async fn settle(pid: u32) {
+    let mut before = process::cpu_seconds(pid);
+    let mut calm = 0;
+    for _ in 0..120 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = process::cpu_seconds(pid);
+        calm = if now - before < 0.03 { calm + 1 } else { 0 };
+        before = now;
+        if calm == 3 {
+            return;
+        }
+    }
+}
+
+/// One thread is enough to drive a server.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
