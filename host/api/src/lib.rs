@@ -6,10 +6,13 @@ mod auth;
 mod cookies;
 mod error;
 mod extract;
+mod faces;
 mod jobs;
 mod latent;
 mod operate;
+mod people;
 mod ranges;
+mod search;
 mod server;
 mod timeline;
 mod trash;
@@ -70,6 +73,9 @@ pub fn router(state: ApiState) -> Router {
         .merge(assets::routes())
         .merge(timeline::routes())
         .merge(trash::routes())
+        .merge(people::routes())
+        .merge(faces::routes())
+        .merge(search::routes())
         .merge(jobs::routes())
         .merge(latent::routes())
         .fallback(error::unknown_route)
