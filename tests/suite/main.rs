@@ -1,1 +1,15 @@
 //! One binary, every test.
+
+mod accounts;
+mod architecture;
+mod assets;
+mod configuration;
+mod faults;
+mod jobs;
+mod people;
+mod pipelines;
+mod photos;
+mod search;
+mod server;
+mod timeline;
+mod uploads;

@@ -59,7 +59,7 @@ impl Tools {
             let recipe = recipe(step, &self.spec);
             let named = request.steps.is_empty() || request.steps.contains(&step.id);
             let there = results.iter().any(|result| result.step == step.id && result.recipe == recipe);
-            if !named || there && !(request.force && named) {
+            if !named || there && !request.force {
                 continue;
             }
             let outcome = self.step(step, &asset, &mut original).await;

@@ -18,7 +18,7 @@ use store::{Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{QueueName, SystemClock};
+use types::{AssetId, QueueName, SystemClock};
 
 use crate::Settings;
 use crate::settings::Backend;
@@ -139,7 +139,7 @@ async fn services(settings: &Settings) -> Result<Option<Services>> {
 
 async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<Gallery> {
     let host = PluginHost::new(&HostConfig {
-        cache_dir: settings.data_dir.join("compiled"),
+        cache_dir: settings.plugins.cache.clone(),
         threads: settings.plugins.threads,
     })?;
     let mut backends: HashMap<String, Arc<dyn StorageBackend>> = HashMap::new();
@@ -235,5 +235,9 @@ impl Jobs for Backfills {
 
     async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<usize> {
         self.0.backfill(queue, force).await
+    }
+
+    async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>> {
+        self.0.steps(asset).await
     }
 }

@@ -128,6 +128,9 @@ fn fill_in(settings: &mut Settings) {
     if settings.kit.as_os_str().is_empty() {
         settings.kit = default_kit();
     }
+    if settings.plugins.cache.as_os_str().is_empty() {
+        settings.plugins.cache = settings.data_dir.join("compiled");
+    }
     for (name, backend) in &mut settings.storage.backend {
         if backend.files.as_os_str().is_empty() {
             let folder = if name == "main" { "library".to_owned() } else { format!("library-{name}") };

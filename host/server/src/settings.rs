@@ -89,6 +89,7 @@ pub struct Uploads {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plugins {
     pub threads: usize,
+    pub cache: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
