@@ -6,6 +6,7 @@ mod assets;
 mod configuration;
 mod faults;
 mod jobs;
+mod page;
 mod people;
 mod pipelines;
 mod photos;

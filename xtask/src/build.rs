@@ -16,7 +16,7 @@ pub fn everything() -> Result<()> {
         let fetched = scope.spawn(|| step("services", kit::services));
         step("page", web::build)?;
         step("plugins", guests::build_all)?;
-        step("server", || run(cargo().args(["build", "--release", "--locked", "--package", "server"])))?;
+        step("server", || run(cargo().args(["build", "--release", "--locked", "--workspace"])))?;
         fetched.join().map_err(|_| anyhow!("the thread that fetches panicked"))?
     })
 }

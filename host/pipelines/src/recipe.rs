@@ -1,5 +1,7 @@
 //! Recipes: what makes a result the same or another one. A changed recipe is done again, an unchanged one never.
 
+use gallery::ingest::THUMBNAILS;
+
 use crate::definition::{Step, Use};
 
 /// Counted up when the same photo gives another result.
@@ -11,7 +13,7 @@ pub fn recipe(step: &Step, spec: &media::ThumbnailSpec) -> String {
     match step.uses {
         Use::Metadata => format!("metadata/{METADATA_REVISION}"),
         Use::Thumbnails => format!(
-            "thumbnails/{THUMBNAILS_REVISION}/{}q{}/{}q{}",
+            "{THUMBNAILS}{THUMBNAILS_REVISION}/{}q{}/{}q{}",
             spec.preview, spec.preview_quality, spec.thumbnail, spec.thumbnail_quality
         ),
     }
