@@ -62,7 +62,7 @@ macro_rules! export_embedder {
                 }
             }
 
-            $crate::embedding::bindings::export_embedding!(Export with_types_in $crate::embedding::bindings);
+    $crate::embedding::bindings::export_embedding!(Export with_types_in $crate::embedding::bindings);
         };
     };
 }

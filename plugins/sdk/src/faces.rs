@@ -58,7 +58,7 @@ macro_rules! export_face_detector {
                 }
             }
 
-            $crate::faces::bindings::export_faces!(Export with_types_in $crate::faces::bindings);
+    $crate::faces::bindings::export_faces!(Export with_types_in $crate::faces::bindings);
         };
     };
 }

@@ -98,7 +98,7 @@ macro_rules! export_storage {
                 }
             }
 
-            $crate::storage::bindings::export_storage_bindings!(Export with_types_in $crate::storage::bindings);
+    $crate::storage::bindings::export_storage_bindings!(Export with_types_in $crate::storage::bindings);
         };
     };
 }

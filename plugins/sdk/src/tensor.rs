@@ -1,7 +1,7 @@
 //! Numbers that the host holds, and its kernels for what would be a plugin's hot loops.
 
-pub use crate::bindings::latent::plugin::tensor::Tensor;
 use crate::bindings::latent::plugin::tensor;
+pub use crate::bindings::latent::plugin::tensor::Tensor;
 use crate::{Rect, Result};
 
 impl Tensor {
