@@ -29,14 +29,17 @@ impl Tensor {
     }
 }
 
-/// Many of one shape as one batch; `shape` is that of one item, without its leading 1.
+/// Tensors of one item each as one batch; `shape` is that of an item, without its leading 1.
 ///
 /// # Errors
 /// Invalid where the shapes differ.
-pub fn batch(parts: &[Tensor], shape: &[u32]) -> Result<Tensor> {
-    let parts: Vec<&Tensor> = parts.iter().collect();
-    let batch = [&[parts.len() as u32], shape].concat();
-    tensor::stack(&parts)?.reshape(&batch)
+pub fn batch(items: &[Tensor], shape: &[u32]) -> Result<Tensor> {
+    let batch = [&[items.len() as u32], shape].concat();
+    match items {
+        // Shares the numbers, where a stack would copy them.
+        [item] => item.reshape(&batch),
+        _ => tensor::stack(&items.iter().collect::<Vec<_>>())?.reshape(&batch),
+    }
 }
 
 /// Indices of the boxes to keep, best first: of those that overlap by more than `iou`, only the best.
