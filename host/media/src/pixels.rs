@@ -194,6 +194,15 @@ fn sample(pixels: &Pixels, x: f32, y: f32) -> [u8; 3] {
     sum.map(|value| (value + 0.5) as u8)
 }
 
+/// The image as numbers, written once into the memory that is shared from then on.
+pub fn tensor(pixels: &Pixels, options: &TensorOptions) -> Result<Arc<[f32]>, MediaError> {
+    let values = Arc::<[f32]>::new_zeroed_slice(pixels.width as usize * pixels.height as usize * 3);
+    // SAFETY: all bits zero is the number 0.0.
+    let mut values = unsafe { values.assume_init() };
+    fill_tensor(pixels, options, Arc::make_mut(&mut values))?;
+    Ok(values)
+}
+
 /// Writes one image of a batch. `out` holds `3 * width * height` values.
 pub fn fill_tensor(pixels: &Pixels, options: &TensorOptions, out: &mut [f32]) -> Result<(), MediaError> {
     let plane = pixels.width as usize * pixels.height as usize;

@@ -27,9 +27,9 @@ pub fn product(shape: &[u32]) -> Option<usize> {
 /// Divides by the length along an axis; a vector without a direction stays as it is.
 pub fn l2_normalize(values: &mut [f32], axis: Axis) {
     along(values, axis, |line| {
-        let length = line.iter().map(|value| f64::from(**value).powi(2)).sum::<f64>().sqrt();
+        let length = line.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         if length.is_finite() && length > f64::from(f32::MIN_POSITIVE) {
-            line.iter_mut().for_each(|value| **value = (f64::from(**value) / length) as f32);
+            line.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
         }
     });
 }
@@ -37,27 +37,33 @@ pub fn l2_normalize(values: &mut [f32], axis: Axis) {
 /// Shares that sum up to one along an axis.
 pub fn softmax(values: &mut [f32], axis: Axis) {
     along(values, axis, |line| {
-        let greatest = line.iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(**value));
+        let greatest = line.iter().fold(f32::NEG_INFINITY, |greatest, value| greatest.max(*value));
         // All of them minus infinity: no share is greater than another.
         let base = if greatest.is_finite() { greatest } else { 0.0 };
-        line.iter_mut().for_each(|value| **value = (**value - base).exp());
-        let sum: f32 = line.iter().map(|value| **value).sum();
+        line.iter_mut().for_each(|value| *value = (*value - base).exp());
+        let sum: f32 = line.iter().sum();
         if sum > 0.0 {
-            line.iter_mut().for_each(|value| **value /= sum);
+            line.iter_mut().for_each(|value| *value /= sum);
         }
     });
 }
 
-fn along(values: &mut [f32], axis: Axis, mut each: impl FnMut(&mut [&mut f32])) {
+fn along(values: &mut [f32], axis: Axis, mut each: impl FnMut(&mut [f32])) {
     if axis.len == 0 || axis.inner == 0 {
         return;
     }
+    let mut line = vec![0.0; axis.len];
     for block in values.chunks_exact_mut(axis.len * axis.inner) {
-        let mut lines: Vec<Vec<&mut f32>> = (0..axis.inner).map(|_| Vec::with_capacity(axis.len)).collect();
-        for (at, value) in block.iter_mut().enumerate() {
-            lines[at % axis.inner].push(value);
+        if axis.inner == 1 {
+            each(block);
+            continue;
         }
-        lines.iter_mut().for_each(|line| each(line));
+        for inner in 0..axis.inner {
+            let of = |at: usize| at * axis.inner + inner;
+            line.iter_mut().enumerate().for_each(|(at, value)| *value = block[of(at)]);
+            each(&mut line);
+            line.iter().enumerate().for_each(|(at, value)| block[of(at)] = *value);
+        }
     }
 }
 

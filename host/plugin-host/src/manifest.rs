@@ -48,6 +48,9 @@ pub struct Requests {
     /// Linear memory: `64MiB`.
     #[serde(deserialize_with = "bytes")]
     pub memory: Option<u64>,
+    /// Bytes that the host holds behind handles: `256MiB`.
+    #[serde(deserialize_with = "bytes")]
+    pub host_memory: Option<u64>,
     /// Longest call: `10s`.
     #[serde(deserialize_with = "duration")]
     pub deadline: Option<Duration>,

@@ -88,9 +88,9 @@ impl wit::HostTensor for HostState {
         if min.is_nan() || max > MOST_ABOVE {
             return Ok(Err(Error::Invalid(format!("above {min}, at most {max}: a number, and {MOST_ABOVE} at most"))));
         }
-        let cost = held.tensor.len() as u64;
+        let (cost, opaque) = (held.tensor.len() as u64, held.opaque);
         let found = self.work(cost, move || kernels::above(&floats(&held.tensor.data), min, max as usize)).await?;
-        self.usage.results += found.len() as u64 * 8;
+        self.crossed(opaque, found.len() as u64 * 8);
         Ok(Ok(found))
     }
 
@@ -127,11 +127,7 @@ impl wit::HostTensor for HostState {
         let Some(end) = offset.checked_add(len).filter(|end| *end <= held.tensor.len()) else {
             return Ok(Err(Error::Invalid(format!("{len} values from {offset} of {}", held.tensor.len()))));
         };
-        let bytes = len as u64 * 4;
-        match held.opaque {
-            true => self.usage.payload += bytes,
-            false => self.usage.results += bytes,
-        }
+        self.crossed(held.opaque, len as u64 * 4);
         Ok(Ok(match &held.tensor.data {
             TensorData::F32(data) => data[offset..end].to_vec(),
             TensorData::F16(data) => data[offset..end].iter().map(|value| value.to_f32()).collect(),
@@ -157,6 +153,13 @@ impl wit::HostTensor for HostState {
 impl HostState {
     fn readable(&self, held: &HeldTensor) -> std::result::Result<(), Error> {
         if held.opaque { self.pixels("reading a tensor that was made from an image") } else { Ok(()) }
+    }
+
+    fn crossed(&mut self, opaque: bool, bytes: u64) {
+        match opaque {
+            true => self.usage.payload += bytes,
+            false => self.usage.results += bytes,
+        }
     }
 
     /// A tensor of the guest's own numbers.
