@@ -169,7 +169,8 @@ impl Reader<'_> {
     }
 
     fn duration(&self, text: &Spanned<String>) -> Result<Duration, DefinitionError> {
-        let wrong = || self.error(text.span().start, format!("{:?} is no duration: write 500ms, 10s or 5m", text.get_ref()));
+        let wrong =
+            || self.error(text.span().start, format!("{:?} is no duration: write 500ms, 10s or 5m", text.get_ref()));
         let at = text.get_ref().find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, unit) = text.get_ref().split_at(at);
         let number: u64 = number.parse().map_err(|_| wrong())?;

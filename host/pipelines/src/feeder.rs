@@ -88,7 +88,8 @@ impl Feeder {
         for pipeline in self.pipelines.iter() {
             let wanted = self.wanted(pipeline, None);
             let due = self.gallery.store().assets_due(&pipeline.name, &wanted, None, WINDOW).await?;
-            let jobs: Vec<Job> = due.iter().map(|asset| job(pipeline, *asset, &[], false, Priority::Backfill)).collect();
+            let jobs: Vec<Job> =
+                due.iter().map(|asset| job(pipeline, *asset, &[], false, Priority::Backfill)).collect();
             self.gallery.queue().push(&jobs).await?;
             fed += jobs.len();
         }
@@ -113,7 +114,10 @@ impl Feeder {
                 let due = self.gallery.store().assets_due(&pipeline.name, &wanted, before, WINDOW).await?;
                 let jobs: Vec<Job> = due
                     .iter()
-                    .map(|asset| Job { queue: queue.clone(), ..job(pipeline, *asset, &steps, false, Priority::Backfill) })
+                    .map(|asset| Job {
+                        queue: queue.clone(),
+                        ..job(pipeline, *asset, &steps, false, Priority::Backfill)
+                    })
                     .collect();
                 self.gallery.queue().push(&jobs).await?;
                 fed += jobs.len();

@@ -36,7 +36,8 @@ impl Pipelines {
 
     /// Every queue that a step names, once.
     pub fn queues(&self) -> Vec<types::QueueName> {
-        let mut queues: Vec<_> = self.iter().flat_map(|pipeline| &pipeline.steps).map(|step| step.queue.clone()).collect();
+        let mut queues: Vec<_> =
+            self.iter().flat_map(|pipeline| &pipeline.steps).map(|step| step.queue.clone()).collect();
         queues.sort();
         queues.dedup();
         queues

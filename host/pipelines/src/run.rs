@@ -50,7 +50,8 @@ impl Tools {
     /// Runs what is due. An asset that is gone needs nothing.
     pub async fn run(&self, request: &Request<'_>) -> Result<(), Later> {
         let first = &request.pipeline.steps[0];
-        let later = |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
+        let later =
+            |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
         let Some(mut asset) = self.gallery.for_ingest(request.asset).await.map_err(later)? else { return Ok(()) };
         let results = self.gallery.store().step_results(asset.id, &request.pipeline.name).await;
         let mut results = results.map_err(|error| later(error.into()))?;
@@ -74,7 +75,8 @@ impl Tools {
             if let Some(error) = &error {
                 tracing::warn!(asset.id = %asset.id, step = step.id, error, "A step cannot be done on an asset");
             }
-            let saved = self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await;
+            let saved =
+                self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await;
             saved.map_err(|error| later(error.to_string()))?;
             failpoint::hit("ingest.step-saved");
             results.push(result);
@@ -89,7 +91,12 @@ impl Tools {
     }
 
     /// `None`: its condition does not hold.
-    async fn step(&self, step: &Step, asset: &Asset, original: &mut Option<Bytes>) -> Result<Option<Outcome>, GalleryError> {
+    async fn step(
+        &self,
+        step: &Step,
+        asset: &Asset,
+        original: &mut Option<Bytes>,
+    ) -> Result<Option<Outcome>, GalleryError> {
         if let Some(condition) = &step.when {
             match holds(condition, asset) {
                 Ok(true) => {}
@@ -157,7 +164,8 @@ fn holds(condition: &Condition, asset: &Asset) -> Result<bool, String> {
         "city": exif.and_then(|exif| exif.city.clone()),
         "country": exif.and_then(|exif| exif.country.clone()),
     });
-    let wrong = |error: &dyn std::fmt::Display| format!("the condition {:?} cannot be evaluated: {error}", condition.text);
+    let wrong =
+        |error: &dyn std::fmt::Display| format!("the condition {:?} cannot be evaluated: {error}", condition.text);
     context.add_variable("asset", facts).map_err(|error| wrong(&error))?;
     match condition.program.execute(&context) {
         Ok(Value::Bool(value)) => Ok(value),

@@ -46,8 +46,12 @@ pub struct Worker {
 impl Worker {
     pub fn new(gallery: Gallery, pipelines: Pipelines, config: WorkerConfig) -> Arc<Self> {
         let queues = if config.queues.is_empty() { pipelines.queues() } else { config.queues };
-        let tools =
-            Tools { gallery, spec: config.spec, limits: config.limits, decoding: Semaphore::new(config.decoding.max(1)) };
+        let tools = Tools {
+            gallery,
+            spec: config.spec,
+            limits: config.limits,
+            decoding: Semaphore::new(config.decoding.max(1)),
+        };
         Arc::new(Self {
             tools: Arc::new(tools),
             pipelines,
@@ -130,7 +134,11 @@ impl Worker {
                 queue.retry(claimed, delay).await
             }
             Err(later) => {
-                tracing::error!(step = later.step, error = later.error, "A step failed too often; the reconciler will try again");
+                tracing::error!(
+                    step = later.step,
+                    error = later.error,
+                    "A step failed too often; the reconciler will try again"
+                );
                 queue.bury(claimed).await
             }
         };

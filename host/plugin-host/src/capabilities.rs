@@ -8,8 +8,8 @@ mod inference;
 mod log;
 mod tensor;
 
-use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Engine, Result, bail};
 
 use crate::bindings::lent::latent::plugin::{self as lent, types};
 use crate::instance::HostState;
@@ -17,7 +17,7 @@ use crate::instance::HostState;
 impl types::Host for HostState {}
 
 /// Links an interface; only those that a plugin's world has are linked.
-pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> wasmtime::Result<Linker<HostState>> {
+pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> Result<Linker<HostState>> {
     type Own = HasSelf<HostState>;
     let mut linker = Linker::new(engine);
     let to = &mut linker;
@@ -31,7 +31,7 @@ pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> wasmtime::Result<L
             "image" => lent::image::add_to_linker::<HostState, Own>(to, |state| state)?,
             "tensor" => lent::tensor::add_to_linker::<HostState, Own>(to, |state| state)?,
             "inference" => lent::inference::add_to_linker::<HostState, Own>(to, |state| state)?,
-            other => wasmtime::bail!("the host does not lend {other}"),
+            other => bail!("the host does not lend {other}"),
         }
     }
     Ok(linker)

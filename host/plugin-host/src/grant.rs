@@ -63,11 +63,18 @@ impl Grant {
         Self {
             files: operator.files.clone().filter(|_| requests.files),
             pixels: requests.pixels && operator.pixels,
-            host_memory: requests.host_memory.unwrap_or(HOST_MEMORY).min(operator.host_memory.unwrap_or(MOST_HOST_MEMORY)),
+            host_memory: requests
+                .host_memory
+                .unwrap_or(HOST_MEMORY)
+                .min(operator.host_memory.unwrap_or(MOST_HOST_MEMORY)),
             settings: serde_json::Value::Object(operator.settings.clone()).to_string(),
             memory: usize::try_from(memory).unwrap_or(usize::MAX),
             deadline: asked.min(ceiling),
-            concurrency: requests.concurrency.unwrap_or(CONCURRENCY).min(operator.concurrency.unwrap_or(usize::MAX)).max(1),
+            concurrency: requests
+                .concurrency
+                .unwrap_or(CONCURRENCY)
+                .min(operator.concurrency.unwrap_or(usize::MAX))
+                .max(1),
             chunk: 1 << 20,
         }
     }

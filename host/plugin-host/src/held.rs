@@ -19,6 +19,7 @@ pub struct HeldBlob {
 #[derive(Debug, Clone)]
 pub struct HeldImage {
     pub pixels: Pixels,
+    #[expect(dead_code, reason = "held until the last clone goes: dropping it gives the budget back")]
     pub charge: Option<Arc<Charge>>,
 }
 
@@ -28,6 +29,7 @@ pub struct HeldTensor {
     pub tensor: Tensor,
     /// Made from an image, and no model has run since: a guest reads it only with the grant `pixels`.
     pub opaque: bool,
+    #[expect(dead_code, reason = "held until the last clone goes: dropping it gives the budget back")]
     pub charge: Option<Arc<Charge>>,
 }
 

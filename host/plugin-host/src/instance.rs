@@ -157,7 +157,7 @@ pub struct Common {
 }
 
 /// A store for a fresh instance.
-pub fn store(engine: &wasmtime::Engine, common: &Common) -> Store<HostState> {
+pub fn store(engine: &wasmtime::Engine, common: &Common, deadline: Arc<Deadline>) -> Store<HostState> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     let state = HostState {
@@ -166,7 +166,7 @@ pub fn store(engine: &wasmtime::Engine, common: &Common) -> Store<HostState> {
         manifest: common.manifest.clone(),
         models: common.models.clone(),
         budget: Budget::new(common.grant.host_memory),
-        deadline: Deadline::new(),
+        deadline,
         usage: Usage::default(),
         handles: 0,
         heavy: common.heavy.clone(),

@@ -70,8 +70,7 @@ fn along(values: &mut [f32], axis: Axis, mut each: impl FnMut(&mut [f32])) {
 /// Flat indices of the values that are at least `min`, greatest first, at most `max`. What is not a number is not above.
 pub fn above(values: &[f32], min: f32, max: usize) -> Vec<(u32, f32)> {
     let found = values.iter().enumerate().filter(|(_, value)| **value >= min);
-    let mut found: Vec<(u32, f32)> =
-        found.filter_map(|(at, value)| Some((u32::try_from(at).ok()?, *value))).collect();
+    let mut found: Vec<(u32, f32)> = found.filter_map(|(at, value)| Some((u32::try_from(at).ok()?, *value))).collect();
     let greatest = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     if max == 0 {
         return Vec::new();
@@ -103,7 +102,9 @@ pub type Box = [f32; 4];
 /// and boxes without an area, are not kept.
 pub fn nms(boxes: &[Box], scores: &[f32], iou: f32) -> Vec<u32> {
     let mut order: Vec<usize> = (0..boxes.len().min(scores.len()))
-        .filter(|&at| scores[at].is_finite() && boxes[at].iter().all(|value| value.is_finite()) && area(&boxes[at]) > 0.0)
+        .filter(|&at| {
+            scores[at].is_finite() && boxes[at].iter().all(|value| value.is_finite()) && area(&boxes[at]) > 0.0
+        })
         .collect();
     order.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap_or(Ordering::Equal).then(a.cmp(&b)));
     let mut kept: Vec<usize> = Vec::new();

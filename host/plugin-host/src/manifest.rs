@@ -117,7 +117,8 @@ fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
         "GiB" => 30,
         _ => return Err(serde::de::Error::custom(format!("{text:?} is no size: write 64MiB"))),
     };
-    let number: u64 = number.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no size: write 64MiB")))?;
+    let number: u64 =
+        number.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no size: write 64MiB")))?;
     Ok(number.checked_mul(1 << unit))
 }
 

@@ -7,7 +7,6 @@ use wasmtime::component::Resource;
 
 use super::io_error;
 use crate::bindings::lent::latent::plugin::blob::{Host, HostBlob};
-use crate::bindings::lent::latent::plugin::types::Error;
 use crate::held::HeldBlob;
 use crate::instance::{Answer, HostState};
 

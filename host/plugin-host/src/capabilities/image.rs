@@ -92,14 +92,20 @@ impl wit::HostImage for HostState {
         self.make(cost, to, move || media::warp(&pixels, matrix, size(to))).await
     }
 
-    async fn to_tensor(&mut self, this: Resource<HeldImage>, options: wit::TensorOptions) -> Answer<Resource<HeldTensor>> {
+    async fn to_tensor(
+        &mut self,
+        this: Resource<HeldImage>,
+        options: wit::TensorOptions,
+    ) -> Answer<Resource<HeldTensor>> {
         let pixels = self.pixels_of(&this)?;
         let values = area(&pixels) * 3;
         let width = match options.dtype {
             Dtype::Uint8 => 1,
             Dtype::Float16 => 2,
             Dtype::Float32 => 4,
-            Dtype::Int64 => return Ok(Err(Error::Unsupported("an image becomes a tensor of uint8, float16 or float32".into()))),
+            Dtype::Int64 => {
+                return Ok(Err(Error::Unsupported("an image becomes a tensor of uint8, float16 or float32".into())));
+            }
         };
         let charge = match self.charge(values * width) {
             Ok(charge) => charge,
@@ -112,7 +118,12 @@ impl wit::HostImage for HostState {
         }
     }
 
-    async fn encode(&mut self, this: Resource<HeldImage>, codec: wit::Codec, quality: u8) -> Answer<Resource<HeldBlob>> {
+    async fn encode(
+        &mut self,
+        this: Resource<HeldImage>,
+        codec: wit::Codec,
+        quality: u8,
+    ) -> Answer<Resource<HeldBlob>> {
         let pixels = self.pixels_of(&this)?;
         let (codec, media_type) = match codec {
             wit::Codec::Jpeg => (Codec::Jpeg, "image/jpeg"),

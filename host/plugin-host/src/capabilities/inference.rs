@@ -17,7 +17,9 @@ impl wit::Host for HostState {
     async fn open(&mut self, label: String) -> Answer<Resource<HeldModel>> {
         match self.models.get(&label).cloned() {
             Some(model) => Ok(Ok(self.hold_model(HeldModel(model))?)),
-            None => Ok(Err(Error::Denied(format!("no model is bound to the label {label:?}: the manifest has to ask for it")))),
+            None => Ok(Err(Error::Denied(format!(
+                "no model is bound to the label {label:?}: the manifest has to ask for it"
+            )))),
         }
     }
 }

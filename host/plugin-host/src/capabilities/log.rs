@@ -20,13 +20,19 @@ impl Host for HostState {
         let plugin = &self.manifest.id;
         if self.usage.logged > MOST {
             if self.usage.logged == MOST + 1 {
-                tracing::warn!(plugin, "A plugin logs more than {MOST} events in one call; the rest of them is dropped");
+                tracing::warn!(
+                    plugin,
+                    "A plugin logs more than {MOST} events in one call; the rest of them is dropped"
+                );
             }
             return Ok(());
         }
         let message: String = message.chars().take(LONGEST).collect();
-        let fields: Vec<String> =
-            fields.iter().take(16).map(|(name, value)| format!("{name}={}", value.chars().take(200).collect::<String>())).collect();
+        let fields: Vec<String> = fields
+            .iter()
+            .take(16)
+            .map(|(name, value)| format!("{name}={}", value.chars().take(200).collect::<String>()))
+            .collect();
         let fields = fields.join(" ");
         match level {
             Level::Trace | Level::Debug => tracing::debug!(plugin, fields, "{message}"),

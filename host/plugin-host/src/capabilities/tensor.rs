@@ -26,7 +26,8 @@ impl wit::Host for HostState {
         if parts.len() > MOST_PARTS {
             return Ok(Err(Error::Limit(format!("{} parts; {MOST_PARTS} are stacked at most", parts.len()))));
         }
-        let parts: Vec<HeldTensor> = parts.iter().map(|part| Ok(self.table.get(part)?.clone())).collect::<Result<_>>()?;
+        let parts: Vec<HeldTensor> =
+            parts.iter().map(|part| Ok(self.table.get(part)?.clone())).collect::<Result<_>>()?;
         let shape = match stacked(&parts) {
             Ok(shape) => shape,
             Err(why) => return Ok(Err(Error::Invalid(why))),
@@ -94,7 +95,12 @@ impl wit::HostTensor for HostState {
         Ok(Ok(found))
     }
 
-    async fn gather(&mut self, this: Resource<HeldTensor>, axis: u32, indices: Vec<u32>) -> Answer<Resource<HeldTensor>> {
+    async fn gather(
+        &mut self,
+        this: Resource<HeldTensor>,
+        axis: u32,
+        indices: Vec<u32>,
+    ) -> Answer<Resource<HeldTensor>> {
         let held = self.table.get(&this)?.clone();
         let Some(along) = Axis::of(&held.tensor.shape, axis) else {
             return Ok(Err(no_axis(axis, &held.tensor.shape)));
@@ -163,7 +169,13 @@ impl HostState {
     }
 
     /// A tensor of the guest's own numbers.
-    fn own(&mut self, shape: Vec<u32>, len: usize, size: u64, data: impl FnOnce() -> TensorData) -> Answer<Resource<HeldTensor>> {
+    fn own(
+        &mut self,
+        shape: Vec<u32>,
+        len: usize,
+        size: u64,
+        data: impl FnOnce() -> TensorData,
+    ) -> Answer<Resource<HeldTensor>> {
         if shape.len() > MOST_AXES || kernels::product(&shape) != Some(len) {
             return Ok(Err(Error::Invalid(format!("{len} values do not fill the shape {}", text(&shape)))));
         }
@@ -195,7 +207,12 @@ impl HostState {
         self.hold(HeldTensor { tensor: Tensor { shape, data }, opaque, charge: Some(charge) })
     }
 
-    async fn map(&mut self, this: &Resource<HeldTensor>, axis: u32, kernel: fn(&mut [f32], Axis)) -> Answer<Resource<HeldTensor>> {
+    async fn map(
+        &mut self,
+        this: &Resource<HeldTensor>,
+        axis: u32,
+        kernel: fn(&mut [f32], Axis),
+    ) -> Answer<Resource<HeldTensor>> {
         let held = self.table.get(this)?.clone();
         let Some(along) = Axis::of(&held.tensor.shape, axis) else {
             return Ok(Err(no_axis(axis, &held.tensor.shape)));
@@ -225,7 +242,9 @@ fn floats(data: &TensorData) -> std::borrow::Cow<'_, [f32]> {
 /// The shape of tensors joined along their first axis.
 fn stacked(parts: &[HeldTensor]) -> std::result::Result<Vec<u32>, String> {
     let Some(first) = parts.first().map(|part| &part.tensor) else { return Err("a stack of nothing".into()) };
-    let [_, rest @ ..] = &first.shape[..] else { return Err("a single number cannot be stacked: reshape it to [1]".into()) };
+    let [_, rest @ ..] = &first.shape[..] else {
+        return Err("a single number cannot be stacked: reshape it to [1]".into());
+    };
     let mut sum = 0_u32;
     for part in parts.iter().map(|part| &part.tensor) {
         if part.shape.len() != first.shape.len() || part.shape[1..] != *rest || part.dtype() != first.dtype() {
@@ -241,7 +260,10 @@ fn stacked(parts: &[HeldTensor]) -> std::result::Result<Vec<u32>, String> {
 fn join(parts: &[&TensorData]) -> TensorData {
     macro_rules! joined {
         ($kind:ident) => {{
-            let slices: Vec<&[_]> = parts.iter().filter_map(|part| if let TensorData::$kind(data) = part { Some(&data[..]) } else { None }).collect();
+            let slices: Vec<&[_]> = parts
+                .iter()
+                .filter_map(|part| if let TensorData::$kind(data) = part { Some(&data[..]) } else { None })
+                .collect();
             TensorData::$kind(slices.concat().into())
         }};
     }
@@ -259,7 +281,11 @@ fn no_axis(axis: u32, shape: &[u32]) -> Error {
 
 /// Hostile shapes may be long.
 fn text(shape: &[u32]) -> String {
-    if shape.len() > MOST_AXES { format!("of {} axes ({MOST_AXES} at most)", shape.len()) } else { format!("{shape:?}") }
+    if shape.len() > MOST_AXES {
+        format!("of {} axes ({MOST_AXES} at most)", shape.len())
+    } else {
+        format!("{shape:?}")
+    }
 }
 
 pub(super) fn dtype(dtype: inference::Dtype) -> Dtype {
