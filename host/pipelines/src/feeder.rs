@@ -135,12 +135,14 @@ impl Feeder {
         self.pipelines.queues()
     }
 
+    /// Steps whose plugin is not installed are wanted by nobody.
     fn wanted(&self, pipeline: &Definition, only: Option<&[String]>) -> Vec<Wanted> {
+        let plugins = self.gallery.plugins();
         pipeline
             .steps
             .iter()
             .filter(|step| only.is_none_or(|only| only.contains(&step.id)))
-            .map(|step| Wanted { step: step.id.clone(), recipe: recipe(step, &self.spec) })
+            .filter_map(|step| Some(Wanted { step: step.id.clone(), recipe: recipe(step, &self.spec, &plugins)? }))
             .collect()
     }
 }

@@ -9,7 +9,7 @@ use queue::Claimed;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{JobKind, QueueName};
+use types::{Job, JobKind, QueueName};
 
 use crate::Pipelines;
 use crate::run::{Later, Request, Tools};
@@ -121,7 +121,9 @@ impl Worker {
             tracing::warn!(pipeline, "A job names a pipeline that is not there any more");
             return Ok(());
         };
-        self.tools.run(&Request { pipeline, asset: *asset, steps, force: *force }).await
+        let Job { queue, priority, attempt, .. } = &claimed.job;
+        let (priority, attempt) = (*priority, *attempt);
+        self.tools.run(&Request { pipeline, asset: *asset, steps, force: *force, queue, priority, attempt }).await
     }
 
     async fn end(&self, claimed: &Claimed, result: Result<(), Later>) {
