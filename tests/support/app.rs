@@ -83,7 +83,7 @@ pub fn settings(folder: &Path) -> Settings {
     settings.kit = crate::kit();
     settings.server.port = 0;
     settings.storage.backend.get_mut("main").unwrap().files = folder.join("data/library");
-    settings.plugins.cache = std::env::temp_dir().join("latent-tests-compiled");
+    settings.plugin_host.cache = std::env::temp_dir().join("latent-tests-compiled");
     settings
 }
 

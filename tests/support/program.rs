@@ -31,7 +31,7 @@ impl Program {
         let mut child = command
             .env("LATENT__DATA_DIR", folder.join("data"))
             .env("LATENT__SERVER__PORT", "0")
-            .env("LATENT__PLUGINS__CACHE", std::env::temp_dir().join("latent-tests-compiled"))
+            .env("LATENT__PLUGIN_HOST__CACHE", std::env::temp_dir().join("latent-tests-compiled"))
             .env("LATENT_KIT", crate::kit())
             .env_remove("LATENT_FAILPOINT")
             .envs(environment.iter().copied())

@@ -40,12 +40,13 @@ async fn get_server_version() -> Answer<Value> {
 }
 
 /// What is not there says so, and no client calls it.
-async fn get_server_features() -> Answer<Value> {
+async fn get_server_features(State(state): State<ApiState>) -> Answer<Value> {
+    let plugins = state.gallery.plugins();
     Answer(json!({
         "configFile": true,
         "duplicateDetection": false,
         "email": false,
-        "facialRecognition": false,
+        "facialRecognition": plugins.face_detector.is_some(),
         "importFaces": false,
         "map": false,
         "oauth": false,
@@ -54,9 +55,9 @@ async fn get_server_features() -> Answer<Value> {
         "passwordLogin": true,
         "realtimeTranscoding": false,
         "reverseGeocoding": true,
-        "search": false,
+        "search": true,
         "sidecar": false,
-        "smartSearch": false,
+        "smartSearch": plugins.embedder.is_some(),
         "trash": true,
     }))
 }

@@ -25,6 +25,12 @@ impl Gallery {
         Ok(self.blobs().get(&asset.location, 0, None).await?.read().await?)
     }
 
+    /// Bytes of the preview, if there is one.
+    pub async fn preview_bytes(&self, asset: &Asset) -> Result<Option<Bytes>> {
+        let Some(preview) = self.store().derivative(asset.id, "preview").await? else { return Ok(None) };
+        Ok(Some(self.blobs().get(&preview.location, 0, None).await?.read().await?))
+    }
+
     /// What the camera wrote, and the place that follows from it.
     pub async fn save_metadata(&self, asset: &Asset, metadata: Metadata, size: Option<(u32, u32)>) -> Result<()> {
         let position = metadata.latitude.zip(metadata.longitude);

@@ -7,12 +7,13 @@ pub mod events;
 pub mod failpoint;
 pub mod ingest;
 pub mod people;
+pub mod plugins;
 pub mod search;
 mod sweeper;
 pub mod timeline;
 pub mod uploads;
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use blobs::Blobs;
@@ -24,6 +25,7 @@ use types::Clock;
 
 pub use error::{GalleryError, Result};
 pub use events::{Event, EventBus};
+pub use plugins::{Looker, Plugins};
 pub use store::timeline::TimelineFilter;
 
 /// What a gallery is made of.
@@ -61,6 +63,7 @@ struct Inner {
     identities: Cache<[u8; 32], accounts::Identity>,
     attempts: Cache<String, u32>,
     searches: search::Searches,
+    plugins: RwLock<Plugins>,
     /// Something was put into the outbox.
     outbox: Notify,
 }
@@ -70,7 +73,15 @@ impl Gallery {
         let identities = Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(10)).build();
         let attempts = Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build();
         let events = EventBus::default();
-        Self(Arc::new(Inner { parts, events, identities, attempts, searches: search::Searches::default(), outbox: Notify::new() }))
+        Self(Arc::new(Inner {
+            parts,
+            events,
+            identities,
+            attempts,
+            searches: search::Searches::default(),
+            plugins: RwLock::default(),
+            outbox: Notify::new(),
+        }))
     }
 
     /// Where things that happen are told.
@@ -90,6 +101,10 @@ impl Gallery {
 
     pub(crate) fn searches(&self) -> &search::Searches {
         &self.0.searches
+    }
+
+    pub(crate) fn installed(&self) -> &RwLock<Plugins> {
+        &self.0.plugins
     }
 
     /// The database, for the rooms above that keep their own rows in it.

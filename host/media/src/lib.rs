@@ -17,6 +17,6 @@ pub use decode::{Limits, decode};
 pub use error::MediaError;
 pub use format::{Format, by_extension, extensions, sniff};
 pub use metadata::{Metadata, metadata};
-pub use pixels::{Channels, Filter, Fit, Layout, Pixels, TensorOptions, crop, fill_tensor, resize, warp};
+pub use pixels::{Channels, Filter, Fit, Layout, Pixels, TensorOptions, crop, fill_tensor, resize, tensor, warp};
 pub use places::{Place, place, time_zone_at};
 pub use thumbnails::{ThumbnailSpec, Thumbnails, thumbnails};

@@ -96,7 +96,8 @@ fn fitted(from: Size, to: Size, fit: Fit) -> Size {
     match fit {
         Fit::Stretch | Fit::Cover => to,
         Fit::Contain => {
-            let scale = (f64::from(to.width) / f64::from(from.width)).min(f64::from(to.height) / f64::from(from.height));
+            let scale =
+                (f64::from(to.width) / f64::from(from.width)).min(f64::from(to.height) / f64::from(from.height));
             Size {
                 width: ((f64::from(from.width) * scale).round() as u32).clamp(1, to.width),
                 height: ((f64::from(from.height) * scale).round() as u32).clamp(1, to.height),
@@ -130,8 +131,7 @@ pub(crate) fn scaled(rgb: &[u8], from: Size, to: Size, options: &fir::ResizeOpti
     let invalid = |error: &dyn std::fmt::Display| MediaError::Invalid(format!("cannot resize: {error}"));
     let source = TypedImageRef::<U8x3>::from_buffer(from.width, from.height, rgb).map_err(|error| invalid(&error))?;
     let mut out = vec![0; to.width as usize * to.height as usize * 3];
-    let mut target =
-        TypedImage::<U8x3>::from_buffer(to.width, to.height, &mut out).map_err(|error| invalid(&error))?;
+    let mut target = TypedImage::<U8x3>::from_buffer(to.width, to.height, &mut out).map_err(|error| invalid(&error))?;
     RESIZER
         .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, options))
         .map_err(|error| invalid(&error))?;
@@ -194,6 +194,15 @@ fn sample(pixels: &Pixels, x: f32, y: f32) -> [u8; 3] {
     sum.map(|value| (value + 0.5) as u8)
 }
 
+/// The image as numbers, written once into the memory that is shared from then on.
+pub fn tensor(pixels: &Pixels, options: &TensorOptions) -> Result<Arc<[f32]>, MediaError> {
+    let values = Arc::<[f32]>::new_zeroed_slice(pixels.width as usize * pixels.height as usize * 3);
+    // SAFETY: all bits zero is the number 0.0.
+    let mut values = unsafe { values.assume_init() };
+    fill_tensor(pixels, options, Arc::make_mut(&mut values))?;
+    Ok(values)
+}
+
 /// Writes one image of a batch. `out` holds `3 * width * height` values.
 pub fn fill_tensor(pixels: &Pixels, options: &TensorOptions, out: &mut [f32]) -> Result<(), MediaError> {
     let plane = pixels.width as usize * pixels.height as usize;
@@ -205,7 +214,9 @@ pub fn fill_tensor(pixels: &Pixels, options: &TensorOptions, out: &mut [f32]) ->
         let (mean, scale) = (options.mean[channel], options.scale[channel]);
         let values = pixels.rgb.as_chunks::<3>().0.iter().map(|pixel| (f32::from(pixel[from]) - mean) * scale);
         match options.layout {
-            Layout::Nchw => out[channel * plane..][..plane].iter_mut().zip(values).for_each(|(out, value)| *out = value),
+            Layout::Nchw => {
+                out[channel * plane..][..plane].iter_mut().zip(values).for_each(|(out, value)| *out = value)
+            }
             Layout::Nhwc => {
                 out[channel..].iter_mut().step_by(3).zip(values).for_each(|(out, value)| *out = value);
             }

@@ -18,6 +18,8 @@ pub struct Definition {
     pub on: String,
     /// In an order in which each comes after those it waits for.
     pub steps: Vec<Step>,
+    /// Where it was read.
+    pub file: String,
 }
 
 /// One step.
@@ -30,13 +32,33 @@ pub struct Step {
     pub when: Option<Condition>,
     pub queue: QueueName,
     pub retry: Retry,
+    pub on_failure: OnFailure,
+    /// Without its plugin the step is not there, rather than a mistake.
+    pub optional: bool,
+    /// Where it stands.
+    pub line: usize,
 }
 
 /// Who does a step's work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Use {
     Metadata,
     Thumbnails,
+    /// A plugin's id, or what comes after `latent.` in it. What its world exports decides what the step does.
+    Plugin(String),
+}
+
+/// What becomes of a step whose plugin fails for good, or too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Failed for good: its error stands on the asset. Too often: a dead letter, which the reconciler tries again.
+    Retry,
+    /// As if its condition did not hold.
+    Skip,
+    /// Its error stands on the asset, and it is not tried again.
+    Error,
+    /// Another plugin does it.
+    Fallback(String),
 }
 
 /// How often a step is tried when something is down.
@@ -87,6 +109,10 @@ struct StepText {
     when: Option<Spanned<String>>,
     queue: Option<String>,
     retry: Option<RetryText>,
+    #[serde(rename = "on-failure")]
+    on_failure: Option<Spanned<String>>,
+    #[serde(default)]
+    optional: bool,
 }
 
 #[derive(Deserialize)]
@@ -115,7 +141,7 @@ impl Definition {
             steps.push(reader.step(step, &ids)?);
         }
         let steps = reader.sorted(steps, &parsed.step)?;
-        Ok(Self { name, on: parsed.on.into_inner(), steps })
+        Ok(Self { name, on: parsed.on.into_inner(), steps, file: file.to_owned() })
     }
 }
 
@@ -126,23 +152,29 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn error(&self, at: usize, what: impl Into<String>) -> DefinitionError {
-        let line = self.text[..at.min(self.text.len())].matches('\n').count() + 1;
-        DefinitionError { file: self.file.to_owned(), line, what: what.into() }
+        DefinitionError { file: self.file.to_owned(), line: self.line(at), what: what.into() }
+    }
+
+    fn line(&self, at: usize) -> usize {
+        self.text[..at.min(self.text.len())].matches('\n').count() + 1
     }
 
     fn known(&self, value: &Spanned<String>, known: &[&str], what: &str) -> Result<(), DefinitionError> {
-        if known.contains(&value.get_ref().as_str()) {
-            return Ok(());
+        match known.contains(&value.get_ref().as_str()) {
+            true => Ok(()),
+            false => Err(self.unknown(value, known, what)),
         }
+    }
+
+    fn unknown(&self, value: &Spanned<String>, known: &[&str], what: &str) -> DefinitionError {
         let nearest = known.iter().max_by(|a, b| {
             strsim::jaro_winkler(a, value.get_ref()).total_cmp(&strsim::jaro_winkler(b, value.get_ref()))
         });
         let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
-        Err(self.error(value.span().start, format!("there is no {what} {:?}{hint}", value.get_ref())))
+        self.error(value.span().start, format!("there is no {what} {:?}{hint}", value.get_ref()))
     }
 
     fn step(&self, step: &StepText, ids: &[&str]) -> Result<Step, DefinitionError> {
-        self.known(&step.uses, HOST_STEPS, "step to use called")?;
         for after in &step.after {
             self.known(after, ids, "step")?;
         }
@@ -153,13 +185,39 @@ impl Reader<'_> {
         };
         let id = step.id.get_ref().clone();
         Ok(Step {
-            uses: if step.uses.get_ref() == "host:metadata" { Use::Metadata } else { Use::Thumbnails },
+            uses: self.uses(&step.uses)?,
             after: step.after.iter().map(|after| after.get_ref().clone()).collect(),
             when,
             queue: QueueName(step.queue.clone().unwrap_or_else(|| id.clone())),
             retry,
+            on_failure: step.on_failure.as_ref().map_or(Ok(OnFailure::Retry), |text| self.on_failure(text))?,
+            optional: step.optional,
+            line: self.line(step.id.span().start),
             id,
         })
+    }
+
+    fn uses(&self, text: &Spanned<String>) -> Result<Use, DefinitionError> {
+        match text.get_ref().as_str() {
+            "host:metadata" => Ok(Use::Metadata),
+            "host:thumbnails" => Ok(Use::Thumbnails),
+            name if is_plugin_id(name) => Ok(Use::Plugin(name.to_owned())),
+            _ => Err(self.unknown(text, HOST_STEPS, "step to use called")),
+        }
+    }
+
+    fn on_failure(&self, text: &Spanned<String>) -> Result<OnFailure, DefinitionError> {
+        match text.get_ref().as_str() {
+            "skip" => Ok(OnFailure::Skip),
+            "error" => Ok(OnFailure::Error),
+            other => match other.strip_prefix("fallback:").filter(|name| is_plugin_id(name)) {
+                Some(name) => Ok(OnFailure::Fallback(name.to_owned())),
+                None => Err(self.error(
+                    text.span().start,
+                    format!("on-failure = {other:?} is not known: write \"skip\", \"error\" or \"fallback:<plugin>\""),
+                )),
+            },
+        }
     }
 
     fn condition(&self, text: &Spanned<String>) -> Result<Condition, DefinitionError> {
@@ -169,7 +227,8 @@ impl Reader<'_> {
     }
 
     fn duration(&self, text: &Spanned<String>) -> Result<Duration, DefinitionError> {
-        let wrong = || self.error(text.span().start, format!("{:?} is no duration: write 500ms, 10s or 5m", text.get_ref()));
+        let wrong =
+            || self.error(text.span().start, format!("{:?} is no duration: write 500ms, 10s or 5m", text.get_ref()));
         let at = text.get_ref().find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, unit) = text.get_ref().split_at(at);
         let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -196,4 +255,8 @@ impl Reader<'_> {
         }
         Ok(sorted)
     }
+}
+
+fn is_plugin_id(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-')
 }

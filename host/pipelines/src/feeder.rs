@@ -88,7 +88,8 @@ impl Feeder {
         for pipeline in self.pipelines.iter() {
             let wanted = self.wanted(pipeline, None);
             let due = self.gallery.store().assets_due(&pipeline.name, &wanted, None, WINDOW).await?;
-            let jobs: Vec<Job> = due.iter().map(|asset| job(pipeline, *asset, &[], false, Priority::Backfill)).collect();
+            let jobs: Vec<Job> =
+                due.iter().map(|asset| job(pipeline, *asset, &[], false, Priority::Backfill)).collect();
             self.gallery.queue().push(&jobs).await?;
             fed += jobs.len();
         }
@@ -113,7 +114,10 @@ impl Feeder {
                 let due = self.gallery.store().assets_due(&pipeline.name, &wanted, before, WINDOW).await?;
                 let jobs: Vec<Job> = due
                     .iter()
-                    .map(|asset| Job { queue: queue.clone(), ..job(pipeline, *asset, &steps, false, Priority::Backfill) })
+                    .map(|asset| Job {
+                        queue: queue.clone(),
+                        ..job(pipeline, *asset, &steps, false, Priority::Backfill)
+                    })
                     .collect();
                 self.gallery.queue().push(&jobs).await?;
                 fed += jobs.len();
@@ -145,12 +149,14 @@ impl Feeder {
         self.pipelines.queues()
     }
 
+    /// Steps whose plugin is not installed are wanted by nobody.
     fn wanted(&self, pipeline: &Definition, only: Option<&[String]>) -> Vec<Wanted> {
+        let plugins = self.gallery.plugins();
         pipeline
             .steps
             .iter()
             .filter(|step| only.is_none_or(|only| only.contains(&step.id)))
-            .map(|step| Wanted { step: step.id.clone(), recipe: recipe(step, &self.spec) })
+            .filter_map(|step| Some(Wanted { step: step.id.clone(), recipe: recipe(step, &self.spec, &plugins)? }))
             .collect()
     }
 }

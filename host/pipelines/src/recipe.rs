@@ -1,5 +1,6 @@
 //! Recipes: what makes a result the same or another one. A changed recipe is done again, an unchanged one never.
 
+use gallery::Plugins;
 use gallery::ingest::THUMBNAILS;
 
 use crate::definition::{Step, Use};
@@ -8,13 +9,15 @@ use crate::definition::{Step, Use};
 const METADATA_REVISION: u32 = 1;
 const THUMBNAILS_REVISION: u32 = 1;
 
-/// The recipe of a step, as it stands in `step_result`.
-pub fn recipe(step: &Step, spec: &media::ThumbnailSpec) -> String {
-    match step.uses {
+/// The recipe of a step, as it stands in `step_result`. `None`: its plugin is not installed.
+pub fn recipe(step: &Step, spec: &media::ThumbnailSpec, plugins: &Plugins) -> Option<String> {
+    Some(match &step.uses {
         Use::Metadata => format!("metadata/{METADATA_REVISION}"),
         Use::Thumbnails => format!(
             "{THUMBNAILS}{THUMBNAILS_REVISION}/{}q{}/{}q{}",
             spec.preview, spec.preview_quality, spec.thumbnail, spec.thumbnail_quality
         ),
-    }
+        // What it sees is the preview: another size may be another result.
+        Use::Plugin(name) => format!("{}/{}", plugins.named(name)?.plugin().recipe(), spec.preview),
+    })
 }

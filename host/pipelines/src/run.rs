@@ -1,16 +1,18 @@
-//! One pipeline on one asset: the steps that are due, in their order. The original is read once.
+//! One pipeline on one asset: the steps of one queue that are due, in their order. What is read or decoded is read once; other
+//! queues go on in jobs of their own, so that a queue that is paused holds only its own steps.
 
 use bytes::Bytes;
 use cel::{Context, Value};
-use gallery::{Gallery, GalleryError, failpoint};
-use media::{Limits, ThumbnailSpec};
+use gallery::{Gallery, GalleryError, Looker, Plugins, failpoint};
+use media::{Limits, Pixels, ThumbnailSpec};
+use plugin_host::PluginError;
 use store::assets::Asset;
 use store::steps::StepResult;
 use tokio::sync::Semaphore;
-use types::{AssetId, AssetType};
+use types::{AssetId, AssetType, Job, JobId, JobKind, Priority, QueueName};
 
-use crate::definition::{Condition, Definition, Step, Use};
-use crate::recipe::recipe;
+use crate::definition::{Condition, Definition, OnFailure, Step, Use};
+use crate::plan::Plan;
 
 /// What a run needs beside the asset.
 pub struct Tools {
@@ -29,6 +31,11 @@ pub struct Request<'a> {
     pub steps: &'a [String],
     /// Also where a result of the same recipe is there.
     pub force: bool,
+    /// Whose steps are run.
+    pub queue: &'a QueueName,
+    pub priority: Priority,
+    /// The first is 1.
+    pub attempt: u32,
 }
 
 /// A step that may succeed later.
@@ -42,33 +49,47 @@ pub struct Later {
 /// How a step ended.
 enum Outcome {
     Done,
+    Skipped,
     /// Never, with these bytes.
     Impossible(String),
 }
 
+/// A step that did not end.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    #[error("{id}: {error}")]
+    Plugin { id: String, error: PluginError },
+    #[error("the plugin {0:?} is not installed")]
+    Missing(String),
+}
+
+/// What the steps of a run share.
+#[derive(Default)]
+struct Seen {
+    original: Option<Bytes>,
+    preview: Option<Pixels>,
+}
+
 impl Tools {
-    /// Runs what is due. An asset that is gone needs nothing.
+    /// Runs what is due in this queue, then hands over to others. An asset that is gone needs nothing.
     pub async fn run(&self, request: &Request<'_>) -> Result<(), Later> {
         let first = &request.pipeline.steps[0];
         let later = |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
         let Some(mut asset) = self.gallery.for_ingest(request.asset).await.map_err(later)? else { return Ok(()) };
         let results = self.gallery.store().step_results(asset.id, &request.pipeline.name).await;
-        let mut results = results.map_err(|error| later(error.into()))?;
-        let mut original: Option<Bytes> = None;
-        for step in &request.pipeline.steps {
-            let recipe = recipe(step, &self.spec);
-            let named = request.steps.is_empty() || request.steps.contains(&step.id);
-            let there = results.iter().any(|result| result.step == step.id && result.recipe == recipe);
-            if !named || there && !request.force {
-                continue;
-            }
-            let outcome = self.step(step, &asset, &mut original).await;
+        let results = results.map_err(|error| later(error.into()))?;
+        let plugins = self.gallery.plugins();
+        let mut plan = Plan::new(request, &results, &plugins, &self.spec);
+        let mut seen = Seen::default();
+        while let Some((step, recipe)) = plan.next(request.queue) {
             let later = |error: String| Later { step: step.id.clone(), error, retry: step.retry };
-            let (status, error) = match outcome {
-                Ok(Some(Outcome::Done)) => ("done", None),
-                Ok(None) => ("skipped", None),
-                Ok(Some(Outcome::Impossible(why))) => ("failed", Some(why)),
-                Err(error) => return Err(later(error.to_string())),
+            let outcome = self.settled(step, &asset, &mut seen, &plugins, request.attempt).await;
+            let (status, error) = match outcome.map_err(|error| later(error.to_string()))? {
+                Outcome::Done => ("done", None),
+                Outcome::Skipped => ("skipped", None),
+                Outcome::Impossible(why) => ("failed", Some(why)),
             };
             let result = StepResult { step: step.id.clone(), recipe, status: status.into() };
             if let Some(error) = &error {
@@ -77,7 +98,7 @@ impl Tools {
             let saved = self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await;
             saved.map_err(|error| later(error.to_string()))?;
             failpoint::hit("ingest.step-saved");
-            results.push(result);
+            plan.end(step);
             // What one step found, the condition of the next may ask for.
             match self.gallery.for_ingest(request.asset).await {
                 Ok(Some(fresh)) => asset = fresh,
@@ -85,36 +106,105 @@ impl Tools {
                 Err(error) => return Err(later(error.to_string())),
             }
         }
+        self.hand_over(request, &plan).await.map_err(later)
+    }
+
+    /// One job for each queue that can go on. A crash before this job is acknowledged pushes them twice, which does no harm.
+    async fn hand_over(&self, request: &Request<'_>, plan: &Plan<'_>) -> Result<(), GalleryError> {
+        let named = request.force || !request.steps.is_empty();
+        let jobs: Vec<Job> = plan
+            .others(request.queue)
+            .into_iter()
+            .map(|queue| Job {
+                id: JobId::generate(),
+                queue,
+                priority: request.priority,
+                kind: JobKind::Pipeline {
+                    pipeline: request.pipeline.name.clone(),
+                    asset: request.asset,
+                    // What this run has forced must not be forced again.
+                    steps: if named { plan.left() } else { Vec::new() },
+                    force: request.force,
+                },
+                attempt: 0,
+            })
+            .collect();
+        if !jobs.is_empty() {
+            self.gallery.queue().push(&jobs).await?;
+            failpoint::hit("ingest.handed-over");
+        }
         Ok(())
     }
 
-    /// `None`: its condition does not hold.
-    async fn step(&self, step: &Step, asset: &Asset, original: &mut Option<Bytes>) -> Result<Option<Outcome>, GalleryError> {
+    /// The step, with what its definition says about failures applied.
+    async fn settled(
+        &self,
+        step: &Step,
+        asset: &Asset,
+        seen: &mut Seen,
+        plugins: &Plugins,
+        attempt: u32,
+    ) -> Result<Outcome, Failure> {
+        let failure = match self.step(step, asset, seen, plugins).await {
+            Err(failure) => failure,
+            ended => return ended,
+        };
+        let Failure::Plugin { error, .. } = &failure else { return Err(failure) };
+        if error.is_transient() && attempt < step.retry.attempts {
+            return Err(failure);
+        }
+        match &step.on_failure {
+            OnFailure::Retry if error.is_transient() => Err(failure),
+            OnFailure::Retry | OnFailure::Error => Ok(Outcome::Impossible(failure.to_string())),
+            OnFailure::Skip => {
+                tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, "A step failed and is skipped");
+                Ok(Outcome::Skipped)
+            }
+            OnFailure::Fallback(other) => {
+                tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, other, "A step falls back");
+                match self.plugin(other, asset, seen, plugins).await {
+                    Err(Failure::Plugin { id, error }) if !error.is_transient() => {
+                        Ok(Outcome::Impossible(format!("{failure}; then {id}: {error}")))
+                    }
+                    ended => ended,
+                }
+            }
+        }
+    }
+
+    async fn step(
+        &self,
+        step: &Step,
+        asset: &Asset,
+        seen: &mut Seen,
+        plugins: &Plugins,
+    ) -> Result<Outcome, Failure> {
         if let Some(condition) = &step.when {
             match holds(condition, asset) {
                 Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(why) => return Ok(Some(Outcome::Impossible(why))),
+                Ok(false) => return Ok(Outcome::Skipped),
+                Err(why) => return Ok(Outcome::Impossible(why)),
             }
         }
-        let outcome = match step.uses {
-            Use::Metadata => self.metadata(asset, original).await?,
-            Use::Thumbnails => self.thumbnails(asset, original).await?,
+        let outcome = match &step.uses {
+            Use::Metadata => self.metadata(asset, seen).await?,
+            Use::Thumbnails => self.thumbnails(asset, seen).await?,
+            Use::Plugin(name) => self.plugin(name, asset, seen, plugins).await?,
         };
         metrics::counter!("latent_steps_total", "step" => step.id.clone()).increment(1);
-        Ok(Some(outcome))
+        Ok(outcome)
     }
 
-    async fn original<'a>(&self, asset: &Asset, original: &'a mut Option<Bytes>) -> Result<&'a Bytes, GalleryError> {
-        match original {
+    async fn original<'a>(&self, asset: &Asset, seen: &'a mut Seen) -> Result<&'a Bytes, GalleryError> {
+        match &mut seen.original {
             Some(bytes) => Ok(bytes),
-            None => Ok(original.insert(self.gallery.original_bytes(asset).await?)),
+            original => Ok(original.insert(self.gallery.original_bytes(asset).await?)),
         }
     }
 
-    async fn metadata(&self, asset: &Asset, original: &mut Option<Bytes>) -> Result<Outcome, GalleryError> {
+    async fn metadata(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
         let metadata = if asset.kind == AssetType::Image {
-            let bytes = self.original(asset, original).await?.clone();
+            let bytes = self.original(asset, seen).await?.clone();
             blocking(move || media::metadata(&bytes)).await?
         } else {
             media::Metadata::default()
@@ -123,17 +213,55 @@ impl Tools {
         Ok(Outcome::Done)
     }
 
-    async fn thumbnails(&self, asset: &Asset, original: &mut Option<Bytes>) -> Result<Outcome, GalleryError> {
+    async fn thumbnails(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
         let _permit = self.decoding.acquire().await.map_err(std::io::Error::other)?;
-        let bytes = self.original(asset, original).await?.clone();
+        let bytes = self.original(asset, seen).await?.clone();
         let (spec, limits) = (self.spec.clone(), self.limits.clone());
         match blocking(move || media::thumbnails(&bytes, &spec, &limits)).await? {
             Ok(made) => {
                 self.gallery.save_thumbnails(asset, &made).await?;
+                self.gallery.search().save_colours(asset.id, &made.pixels).await?;
+                seen.preview = Some(made.pixels);
                 Ok(Outcome::Done)
             }
             Err(error) => Ok(Outcome::Impossible(error.to_string())),
         }
+    }
+
+    /// What the plugin's world exports decides what happens.
+    async fn plugin(&self, name: &str, asset: &Asset, seen: &mut Seen, plugins: &Plugins) -> Result<Outcome, Failure> {
+        let looker = plugins.named(name).ok_or_else(|| Failure::Missing(name.to_owned()))?;
+        let Some(preview) = self.preview(asset, seen).await? else { return Ok(Outcome::Skipped) };
+        let failed = |error| Failure::Plugin { id: looker.plugin().manifest().id.clone(), error };
+        let nothing = || failed(PluginError::Other("it gave no result".into()));
+        match &looker {
+            Looker::Faces(detector) => {
+                let mut found = detector.detect(vec![preview]).await.map_err(failed)?;
+                let faces = found.pop().ok_or_else(nothing)?.map_err(failed)?;
+                self.gallery.people().save_faces(asset.id, &gallery::plugins::face_space(detector), &faces).await?;
+            }
+            Looker::Embedder(embedder) => {
+                let mut vectors = embedder.embed_images(vec![preview]).await.map_err(failed)?;
+                let vector = vectors.pop().ok_or_else(nothing)?.map_err(failed)?;
+                let space = gallery::plugins::embedding_space(embedder);
+                self.gallery.search().save_embedding(asset.id, &space, &vector).await?;
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The pixels that all plugins of a run look at: those of the preview, which is decoded once. `None`: there is no preview,
+    /// because there is nothing to be seen.
+    async fn preview(&self, asset: &Asset, seen: &mut Seen) -> Result<Option<Pixels>, GalleryError> {
+        if let Some(pixels) = &seen.preview {
+            return Ok(Some(pixels.clone()));
+        }
+        let Some(bytes) = self.gallery.preview_bytes(asset).await? else { return Ok(None) };
+        let _permit = self.decoding.acquire().await.map_err(std::io::Error::other)?;
+        let limits = self.limits.clone();
+        let pixels = blocking(move || media::decode(&bytes, None, &limits)).await?;
+        let pixels = pixels.map_err(|error| GalleryError::Invalid(format!("the stored preview cannot be used: {error}")))?;
+        Ok(Some(seen.preview.insert(pixels).clone()))
     }
 }
 
@@ -157,7 +285,8 @@ fn holds(condition: &Condition, asset: &Asset) -> Result<bool, String> {
         "city": exif.and_then(|exif| exif.city.clone()),
         "country": exif.and_then(|exif| exif.country.clone()),
     });
-    let wrong = |error: &dyn std::fmt::Display| format!("the condition {:?} cannot be evaluated: {error}", condition.text);
+    let wrong =
+        |error: &dyn std::fmt::Display| format!("the condition {:?} cannot be evaluated: {error}", condition.text);
     context.add_variable("asset", facts).map_err(|error| wrong(&error))?;
     match condition.program.execute(&context) {
         Ok(Value::Bool(value)) => Ok(value),

@@ -9,7 +9,7 @@ use queue::Claimed;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use types::{JobKind, QueueName};
+use types::{Job, JobKind, QueueName};
 
 use crate::Pipelines;
 use crate::run::{Later, Request, Tools};
@@ -46,8 +46,12 @@ pub struct Worker {
 impl Worker {
     pub fn new(gallery: Gallery, pipelines: Pipelines, config: WorkerConfig) -> Arc<Self> {
         let queues = if config.queues.is_empty() { pipelines.queues() } else { config.queues };
-        let tools =
-            Tools { gallery, spec: config.spec, limits: config.limits, decoding: Semaphore::new(config.decoding.max(1)) };
+        let tools = Tools {
+            gallery,
+            spec: config.spec,
+            limits: config.limits,
+            decoding: Semaphore::new(config.decoding.max(1)),
+        };
         Arc::new(Self {
             tools: Arc::new(tools),
             pipelines,
@@ -117,7 +121,9 @@ impl Worker {
             tracing::warn!(pipeline, "A job names a pipeline that is not there any more");
             return Ok(());
         };
-        self.tools.run(&Request { pipeline, asset: *asset, steps, force: *force }).await
+        let Job { queue, priority, attempt, .. } = &claimed.job;
+        let (priority, attempt) = (*priority, *attempt);
+        self.tools.run(&Request { pipeline, asset: *asset, steps, force: *force, queue, priority, attempt }).await
     }
 
     async fn end(&self, claimed: &Claimed, result: Result<(), Later>) {
@@ -130,7 +136,11 @@ impl Worker {
                 queue.retry(claimed, delay).await
             }
             Err(later) => {
-                tracing::error!(step = later.step, error = later.error, "A step failed too often; the reconciler will try again");
+                tracing::error!(
+                    step = later.step,
+                    error = later.error,
+                    "A step failed too often; the reconciler will try again"
+                );
                 queue.bury(claimed).await
             }
         };

@@ -89,9 +89,9 @@ fn key(path: &Path) -> io::Result<[u8; KEY_LEN]> {
             io::Write::write_all(&mut file, &key)?;
             Ok(key)
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path)?
-            .try_into()
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: remove it", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path)?.try_into().map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: remove it", path.display()))
+        }),
         Err(error) => Err(error),
     }
 }

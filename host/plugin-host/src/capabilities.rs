@@ -3,12 +3,39 @@
 mod blob;
 mod config;
 mod files;
+mod image;
+mod inference;
 mod log;
+mod tensor;
 
-use crate::bindings::latent::plugin::types;
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Engine, Result, bail};
+
+use crate::bindings::lent::latent::plugin::{self as lent, types};
 use crate::instance::HostState;
 
 impl types::Host for HostState {}
+
+/// Links an interface; only those that a plugin's world has are linked.
+pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> Result<Linker<HostState>> {
+    type Own = HasSelf<HostState>;
+    let mut linker = Linker::new(engine);
+    let to = &mut linker;
+    for interface in interfaces {
+        match *interface {
+            "types" => lent::types::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "log" => lent::log::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "config" => lent::config::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "blob" => lent::blob::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "files" => lent::files::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "image" => lent::image::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "tensor" => lent::tensor::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "inference" => lent::inference::add_to_linker::<HostState, Own>(to, |state| state)?,
+            other => bail!("the host does not lend {other}"),
+        }
+    }
+    Ok(linker)
+}
 
 /// An IO failure as a guest may know it: what, not where on the host's disk.
 pub(crate) fn io_error(what: &str, error: &std::io::Error) -> types::Error {

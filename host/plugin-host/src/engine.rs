@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::HostError;
+use crate::{HostError, Lent};
 
 /// How often a busy guest lets others run, and the grain of deadlines.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -14,13 +15,16 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// What all plugins of a process share.
 pub struct Shared {
     pub engine: Engine,
+    pub lent: Lent,
+    /// Heavy work of the host at once.
+    pub heavy: Arc<Semaphore>,
     /// Guests never run on the threads that answer HTTP.
     runtime: Option<tokio::runtime::Runtime>,
     stop: Arc<AtomicBool>,
 }
 
 impl Shared {
-    pub fn new(threads: usize) -> Result<Self, HostError> {
+    pub fn new(threads: usize, lent: Lent) -> Result<Self, HostError> {
         let engine = pooling()
             .or_else(|error| {
                 tracing::info!(%error, "No pooling allocator on this machine, instances are made on demand");
@@ -35,7 +39,8 @@ impl Shared {
             .map_err(|error| HostError::Engine(error.to_string()))?;
         let stop = Arc::new(AtomicBool::new(false));
         tick(engine.weak(), stop.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
-        Ok(Self { engine, runtime: Some(runtime), stop })
+        let heavy = Arc::new(Semaphore::new(lent.heavy.max(1)));
+        Ok(Self { engine, lent, heavy, runtime: Some(runtime), stop })
     }
 
     /// The threads that guests run on.

@@ -19,6 +19,8 @@ pub enum HostError {
     OutsideWorld { id: String, import: String, world: String },
     #[error("{id} needs {what}, which was not granted: {how}")]
     NotGranted { id: String, what: String, how: String },
+    #[error("{id}, model label {label:?}: {how}")]
+    Model { id: String, label: String, how: String },
     #[error("{id} says that it is a {world}, but {why}")]
     Lies { id: String, world: String, why: String },
     #[error("{id} failed its first call: {error}")]
@@ -59,5 +61,10 @@ impl PluginError {
     /// May the same call succeed later?
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Timeout(_) | Self::Cancelled | Self::Unavailable(_) | Self::Trap(_) | Self::Full(_))
+    }
+
+    /// May another item of the batch be to blame?
+    pub(crate) fn may_be_one_item(&self) -> bool {
+        !matches!(self, Self::Denied(_) | Self::Unavailable(_) | Self::Cancelled | Self::Full(_))
     }
 }

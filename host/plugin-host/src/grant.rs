@@ -1,5 +1,6 @@
 //! What a plugin may do: what it asked for, as far as the operator and its world allow it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use serde::Deserialize;
 use crate::manifest::Manifest;
 
 const MEMORY: u64 = 64 << 20;
+const HOST_MEMORY: u64 = 256 << 20;
+const MOST_HOST_MEMORY: u64 = 4 << 30;
 const DEADLINE: Duration = Duration::from_secs(30);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(600);
 const CONCURRENCY: usize = 4;
@@ -18,6 +21,12 @@ const CONCURRENCY: usize = 4;
 pub struct OperatorGrant {
     /// The one directory that it may write to.
     pub files: Option<PathBuf>,
+    /// A model's name for each label that the manifest asks for.
+    pub models: BTreeMap<String, String>,
+    /// May it see pixels, not only handles to them?
+    pub pixels: bool,
+    /// Bytes that the host holds behind an instance's handles at most; the manifest may ask for less.
+    pub host_memory: Option<u64>,
     /// The plugin's own settings.
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// Bytes of linear memory at most; the manifest may ask for less.
@@ -32,6 +41,9 @@ pub struct OperatorGrant {
 #[derive(Debug, Clone)]
 pub struct Grant {
     pub files: Option<PathBuf>,
+    pub pixels: bool,
+    /// Bytes behind handles.
+    pub host_memory: u64,
     /// JSON, as the guest reads it.
     pub settings: String,
     pub memory: usize,
@@ -50,10 +62,19 @@ impl Grant {
         let ceiling = operator.deadline_ms.map_or(LONGEST_DEADLINE, Duration::from_millis);
         Self {
             files: operator.files.clone().filter(|_| requests.files),
+            pixels: requests.pixels && operator.pixels,
+            host_memory: requests
+                .host_memory
+                .unwrap_or(HOST_MEMORY)
+                .min(operator.host_memory.unwrap_or(MOST_HOST_MEMORY)),
             settings: serde_json::Value::Object(operator.settings.clone()).to_string(),
             memory: usize::try_from(memory).unwrap_or(usize::MAX),
             deadline: asked.min(ceiling),
-            concurrency: requests.concurrency.unwrap_or(CONCURRENCY).min(operator.concurrency.unwrap_or(usize::MAX)).max(1),
+            concurrency: requests
+                .concurrency
+                .unwrap_or(CONCURRENCY)
+                .min(operator.concurrency.unwrap_or(usize::MAX))
+                .max(1),
             chunk: 1 << 20,
         }
     }

@@ -1,22 +1,36 @@
 //! wasmtime: loads components, lends them capabilities, grants, pools, limits. The one crate that knows wasmtime.
 
 mod bindings;
+mod breaker;
+mod budget;
 mod cache;
+mod call;
 mod capabilities;
+mod deadline;
+mod embedder;
 mod engine;
 mod error;
+mod faces;
 mod grant;
+mod held;
 mod instance;
+pub mod kernels;
 mod manifest;
 mod plugin;
 mod storage;
+mod worlds;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use inference::Inference;
+use types::{Clock, SystemClock};
 
+pub use call::Traffic;
+pub use embedder::{Embedder, EmbeddingSpace};
 pub use error::{HostError, PluginError};
+pub use faces::{FaceDetector, FaceSpace};
 pub use grant::OperatorGrant;
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
@@ -28,6 +42,24 @@ pub struct HostConfig {
     pub cache_dir: PathBuf,
     /// Threads that run guests.
     pub threads: usize,
+}
+
+/// What the host lends beside its own code.
+#[derive(Clone)]
+pub struct Lent {
+    /// `None`: no plugin that asks for a model can be loaded.
+    pub inference: Option<Arc<Inference>>,
+    /// By which circuit breakers wait.
+    pub clock: Arc<dyn Clock>,
+    /// Heavy work at once (decoding, resizing, encoding), on threads that may block.
+    pub heavy: usize,
+}
+
+impl Default for Lent {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { inference: None, clock: Arc::new(SystemClock), heavy: cores }
+    }
 }
 
 /// The plugin host of a process.
@@ -42,7 +74,15 @@ impl PluginHost {
     /// # Errors
     /// The cache folder cannot be made or is not ours, or wasmtime refuses this machine.
     pub fn new(config: &HostConfig) -> Result<Self, HostError> {
-        let shared = engine::Shared::new(config.threads)?;
+        Self::lending(config, Lent::default())
+    }
+
+    /// The same, lending models too.
+    ///
+    /// # Errors
+    /// Those of [`PluginHost::new`].
+    pub fn lending(config: &HostConfig, lent: Lent) -> Result<Self, HostError> {
+        let shared = engine::Shared::new(config.threads, lent)?;
         Ok(Self { cache: cache::CompileCache::open(&config.cache_dir)?, shared: Arc::new(shared) })
     }
 
@@ -53,5 +93,10 @@ impl PluginHost {
     /// do not fit the world of the manifest, or a guest that fails its first call.
     pub async fn load(&self, wasm: Bytes, grant: &OperatorGrant) -> Result<Arc<Plugin>, HostError> {
         Plugin::load(self.shared.clone(), &self.cache, wasm, grant).await
+    }
+
+    /// The threads that guests run on. A call from one of them is not handed to another: it costs a microsecond.
+    pub fn guests(&self) -> &tokio::runtime::Handle {
+        self.shared.guests()
     }
 }

@@ -48,6 +48,9 @@ pub struct Requests {
     /// Linear memory: `64MiB`.
     #[serde(deserialize_with = "bytes")]
     pub memory: Option<u64>,
+    /// Bytes that the host holds behind handles: `256MiB`.
+    #[serde(deserialize_with = "bytes")]
+    pub host_memory: Option<u64>,
     /// Longest call: `10s`.
     #[serde(deserialize_with = "duration")]
     pub deadline: Option<Duration>,
@@ -114,7 +117,8 @@ fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
         "GiB" => 30,
         _ => return Err(serde::de::Error::custom(format!("{text:?} is no size: write 64MiB"))),
     };
-    let number: u64 = number.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no size: write 64MiB")))?;
+    let number: u64 =
+        number.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no size: write 64MiB")))?;
     Ok(number.checked_mul(1 << unit))
 }
 

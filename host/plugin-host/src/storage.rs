@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use blobs::{Blob, BlobClass, Object, StorageBackend, StorageError, Stored};
 use wasmtime::component::Resource;
 
-use crate::bindings::exports::latent::plugin::storage as guest;
-use crate::bindings::latent::plugin::types;
+use crate::bindings::lent::latent::plugin::types;
+use crate::bindings::local_storage::exports::latent::plugin::storage as guest;
+use crate::held::HeldBlob;
 use crate::{Plugin, PluginError};
 
 impl Plugin {
-    /// This plugin as a backend. Its world is one that exports storage, or it would not have been loaded.
+    /// This plugin as a backend. One of another world answers every call with an error.
     pub fn storage(self: &Arc<Self>) -> Arc<dyn StorageBackend> {
         Arc::new(StoragePlugin(self.clone()))
     }
@@ -41,7 +42,9 @@ fn storage_error(error: PluginError) -> StorageError {
         PluginError::NotFound(text) => StorageError::NotFound(text),
         PluginError::Full(text) => StorageError::Full(text),
         PluginError::Unavailable(text) => StorageError::Unavailable(text),
-        PluginError::Denied(text) | PluginError::Invalid(text) | PluginError::Exists(text) => StorageError::Refused(text),
+        PluginError::Denied(text) | PluginError::Invalid(text) | PluginError::Exists(text) => {
+            StorageError::Refused(text)
+        }
         other => StorageError::Other(other.to_string()),
     }
 }
@@ -75,11 +78,11 @@ impl StorageBackend for StoragePlugin {
         let (put, source) = (object(put), source.clone());
         let put = self.0.call("storage.put", move |instance| {
             Box::pin(async move {
-                let handle = instance.store.data_mut().table.push(source)?;
+                let handle = instance.store.data_mut().give(HeldBlob::from(source))?;
                 let borrowed = Resource::new_borrow(handle.rep());
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 let result = storage.call_put(&mut instance.store, &put, borrowed).await;
-                instance.store.data_mut().table.delete(handle)?;
+                instance.store.data_mut().take(handle)?;
                 Ok(result?.map_err(plugin_error))
             })
         });
@@ -90,7 +93,7 @@ impl StorageBackend for StoragePlugin {
         let wanted = object(wanted);
         let found = self.0.call("storage.find", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 Ok(storage.call_find(&mut instance.store, &wanted).await?.map_err(plugin_error))
             })
         });
@@ -101,10 +104,10 @@ impl StorageBackend for StoragePlugin {
         let location = location.to_owned();
         let blob = self.0.call("storage.get", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 match storage.call_get(&mut instance.store, &location, offset, len).await? {
                     // Taken out of the table: the blob outlives the guest.
-                    Ok(handle) => Ok(Ok(instance.store.data_mut().table.delete(handle)?)),
+                    Ok(handle) => Ok(Ok(instance.store.data_mut().take(handle)?.blob)),
                     Err(error) => Ok(Err(plugin_error(error))),
                 }
             })
@@ -116,7 +119,7 @@ impl StorageBackend for StoragePlugin {
         let location = location.to_owned();
         let found = self.0.call("storage.head", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 Ok(storage.call_head(&mut instance.store, &location).await?.map_err(plugin_error))
             })
         });
@@ -127,7 +130,7 @@ impl StorageBackend for StoragePlugin {
         let location = location.to_owned();
         let deleted = self.0.call("storage.delete", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 Ok(storage.call_delete(&mut instance.store, &location).await?.map_err(plugin_error))
             })
         });
@@ -138,7 +141,7 @@ impl StorageBackend for StoragePlugin {
         let (location, to) = (location.to_owned(), object(to));
         let moved = self.0.call("storage.relocate", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 Ok(storage.call_relocate(&mut instance.store, &location, &to).await?.map_err(plugin_error))
             })
         });
@@ -148,7 +151,7 @@ impl StorageBackend for StoragePlugin {
     async fn check(&self) -> Result<(), StorageError> {
         let checked = self.0.call("storage.check", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 Ok(storage.call_check(&mut instance.store).await?.map_err(plugin_error))
             })
         });
@@ -158,7 +161,7 @@ impl StorageBackend for StoragePlugin {
     async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError> {
         let usage = self.0.call("storage.usage", move |instance| {
             Box::pin(async move {
-                let storage = instance.bindings.latent_plugin_storage();
+                let storage = instance.exports.storage()?;
                 Ok(storage.call_usage(&mut instance.store).await?.map_err(plugin_error))
             })
         });

@@ -6,54 +6,63 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::io_error;
-use crate::bindings::latent::plugin::blob::{Host, HostBlob};
-use crate::bindings::latent::plugin::types::Error;
-use crate::instance::HostState;
+use crate::bindings::lent::latent::plugin::blob::{Host, HostBlob};
+use crate::held::HeldBlob;
+use crate::instance::{Answer, HostState};
 
 impl Host for HostState {}
 
 impl HostBlob for HostState {
-    async fn len(&mut self, this: Resource<Blob>) -> Result<Option<u64>> {
-        Ok(Some(self.table.get(&this)?.len()))
+    async fn len(&mut self, this: Resource<HeldBlob>) -> Result<Option<u64>> {
+        Ok(Some(self.table.get(&this)?.blob.len()))
     }
 
-    async fn seekable(&mut self, this: Resource<Blob>) -> Result<bool> {
+    async fn seekable(&mut self, this: Resource<HeldBlob>) -> Result<bool> {
         self.table.get(&this)?;
         Ok(true)
     }
 
-    async fn media_type(&mut self, this: Resource<Blob>) -> Result<Option<String>> {
-        Ok(self.table.get(&this)?.media_type().map(str::to_owned))
+    async fn media_type(&mut self, this: Resource<HeldBlob>) -> Result<Option<String>> {
+        Ok(self.table.get(&this)?.blob.media_type().map(str::to_owned))
     }
 
-    async fn read(&mut self, this: Resource<Blob>, offset: u64, len: u32) -> Result<Result<Vec<u8>, Error>> {
-        let blob = self.table.get(&this)?;
-        if blob.is_from_image() && !self.manifest.requests.pixels {
-            return Ok(Err(Error::Denied("bytes made from an image need the grant `pixels`".into())));
+    async fn read(&mut self, this: Resource<HeldBlob>, offset: u64, len: u32) -> Answer<Vec<u8>> {
+        let blob = &self.table.get(&this)?.blob;
+        if blob.is_from_image()
+            && let Err(denied) = self.pixels("reading bytes that were made from an image")
+        {
+            return Ok(Err(denied));
         }
         let part = blob.slice(offset, u64::from(len.min(self.grant.chunk)));
         match part.read().await {
             Ok(bytes) => {
-                self.copied += bytes.len() as u64;
+                self.usage.payload += bytes.len() as u64;
                 Ok(Ok(bytes.to_vec()))
             }
             Err(error) => Ok(Err(io_error("a blob", &error))),
         }
     }
 
-    async fn slice(&mut self, this: Resource<Blob>, offset: u64, len: u64) -> Result<Result<Resource<Blob>, Error>> {
-        let part = self.table.get(&this)?.slice(offset, len);
-        Ok(Ok(self.table.push(part)?))
+    async fn slice(&mut self, this: Resource<HeldBlob>, offset: u64, len: u64) -> Answer<Resource<HeldBlob>> {
+        let held = self.table.get(&this)?;
+        let part = HeldBlob { blob: held.blob.slice(offset, len), charge: held.charge.clone() };
+        self.hold(part)
     }
 
-    async fn sha256(&mut self, this: Resource<Blob>) -> Result<Result<Vec<u8>, Error>> {
-        let blob = self.table.get(&this)?.clone();
-        let digest = tokio::task::spawn_blocking(move || digest(&blob)).await?;
+    async fn sha256(&mut self, this: Resource<HeldBlob>) -> Answer<Vec<u8>> {
+        let blob = self.table.get(&this)?.blob.clone();
+        // The hash of a picture of one pixel tells the pixel to whoever tries all colours.
+        if blob.is_from_image()
+            && let Err(denied) = self.pixels("the hash of bytes that were made from an image")
+        {
+            return Ok(Err(denied));
+        }
+        let digest = self.work(blob.len().max(1 << 20), move || digest(&blob)).await?;
         Ok(digest.map_err(|error| io_error("a blob", &error)))
     }
 
-    async fn drop(&mut self, this: Resource<Blob>) -> Result<()> {
-        self.table.delete(this)?;
+    async fn drop(&mut self, this: Resource<HeldBlob>) -> Result<()> {
+        self.take(this)?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use rand::RngCore as _;
 use wasmtime::Result;
 
-use crate::bindings::latent::plugin::config::Host;
+use crate::bindings::lent::latent::plugin::config::Host;
 use crate::instance::HostState;
 
 const MOST_RANDOM: u32 = 4_096;

@@ -13,8 +13,9 @@ use wasmtime::component::Resource;
 
 use super::blob::digest;
 use super::io_error;
-use crate::bindings::latent::plugin::files::{Entry, Host};
-use crate::bindings::latent::plugin::types::Error;
+use crate::bindings::lent::latent::plugin::files::{Entry, Host};
+use crate::bindings::lent::latent::plugin::types::Error;
+use crate::held::HeldBlob;
 use crate::instance::HostState;
 
 const LONGEST_LIST: u32 = 1_000;
@@ -26,15 +27,15 @@ impl Host for HostState {
     async fn place(
         &mut self,
         path: String,
-        src: Resource<Blob>,
+        src: Resource<HeldBlob>,
         sha256: Vec<u8>,
         durable: bool,
     ) -> Result<Result<Entry, Error>> {
-        let source = self.table.get(&src)?.clone();
+        let source = self.table.get(&src)?.blob.clone();
         self.on_directory(path, move |root, path| place(root, path, &source, &sha256, durable)).await
     }
 
-    async fn open(&mut self, path: String, offset: u64, len: Option<u64>) -> Result<Result<Resource<Blob>, Error>> {
+    async fn open(&mut self, path: String, offset: u64, len: Option<u64>) -> Result<Result<Resource<HeldBlob>, Error>> {
         let opened = self
             .on_directory(path, move |root, path| {
                 let file = File::from(open(root, path, OFlags::RDONLY | OFlags::NOFOLLOW)?);
@@ -47,10 +48,10 @@ impl Host for HostState {
                 Ok(Blob::from_file(file, offset, len))
             })
             .await?;
-        Ok(match opened {
-            Ok(blob) => Ok(self.table.push(blob)?),
-            Err(error) => Err(error),
-        })
+        match opened {
+            Ok(blob) => self.hold(HeldBlob::from(blob)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     async fn stat(&mut self, path: String) -> Result<Result<Option<Entry>, Error>> {

@@ -1,0 +1,103 @@
+//! The plugins that look at photos, as they are installed now.
+
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use plugin_host::{Embedder, FaceDetector, Plugin};
+
+use crate::Gallery;
+use crate::people::FaceSpace;
+use crate::search::{EmbeddingSpace, TextEmbedder};
+
+/// What is installed. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Plugins {
+    pub face_detector: Option<FaceDetector>,
+    /// Also the one that understands the texts of searches.
+    pub embedder: Option<Embedder>,
+    /// That pipelines may name beside these, as fallbacks for instance.
+    pub others: Vec<Arc<Plugin>>,
+}
+
+/// A plugin by what it does.
+#[derive(Clone)]
+pub enum Looker {
+    Faces(FaceDetector),
+    Embedder(Embedder),
+}
+
+impl Plugins {
+    /// `latent.face-detection`, or `face-detection` for short.
+    pub fn named(&self, name: &str) -> Option<Looker> {
+        let is_meant = |plugin: &Plugin| {
+            let id = &plugin.manifest().id;
+            id == name || id.strip_prefix("latent.") == Some(name)
+        };
+        if let Some(detector) = self.face_detector.as_ref().filter(|detector| is_meant(detector.plugin())) {
+            return Some(Looker::Faces(detector.clone()));
+        }
+        if let Some(embedder) = self.embedder.as_ref().filter(|embedder| is_meant(embedder.plugin())) {
+            return Some(Looker::Embedder(embedder.clone()));
+        }
+        let plugin = self.others.iter().find(|plugin| is_meant(plugin))?;
+        let faces = plugin.face_detector().map(Looker::Faces);
+        faces.or_else(|| plugin.embedder().map(Looker::Embedder))
+    }
+}
+
+impl Looker {
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        match self {
+            Self::Faces(detector) => detector.plugin(),
+            Self::Embedder(embedder) => embedder.plugin(),
+        }
+    }
+}
+
+impl Gallery {
+    /// As they are now.
+    pub fn plugins(&self) -> Plugins {
+        self.installed().read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on photos are looked at by these; what they find other than those before is made by the next backfill.
+    pub fn set_plugins(&self, plugins: Plugins) {
+        let texts = plugins.embedder.clone().map(|embedder| Arc::new(Texts(embedder)) as Arc<dyn TextEmbedder>);
+        *self.installed().write().unwrap_or_else(PoisonError::into_inner) = plugins;
+        self.search().set_embedder(texts);
+    }
+}
+
+/// The space of a detector, as it is named in the database.
+pub fn face_space(detector: &FaceDetector) -> FaceSpace {
+    let space = detector.describe();
+    FaceSpace {
+        name: format!("{}/{}", detector.plugin().manifest().id, space.revision),
+        dimensions: space.dimensions,
+        same_person: space.same_person,
+    }
+}
+
+/// The space of an embedder, as it is named in the database.
+pub fn embedding_space(embedder: &Embedder) -> EmbeddingSpace {
+    let space = embedder.describe();
+    EmbeddingSpace {
+        name: format!("{}/{}", embedder.plugin().manifest().id, space.revision),
+        dimensions: space.dimensions,
+    }
+}
+
+struct Texts(Embedder);
+
+#[async_trait]
+impl TextEmbedder for Texts {
+    fn space(&self) -> EmbeddingSpace {
+        embedding_space(&self.0)
+    }
+
+    async fn embed(&self, text: &str, language: Option<&str>) -> Result<Vec<f32>, String> {
+        let vectors = self.0.embed_texts(vec![text.to_owned()], language.map(str::to_owned)).await;
+        let mut vectors = vectors.map_err(|error| error.to_string())?;
+        vectors.pop().ok_or_else(|| "it gave no vector".to_owned())
+    }
+}

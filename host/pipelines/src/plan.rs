@@ -1,0 +1,82 @@
+//! What a run has to do, in which order, and what others go on with.
+
+use std::collections::{HashMap, HashSet};
+
+use gallery::Plugins;
+use media::ThumbnailSpec;
+use store::steps::StepResult;
+use types::QueueName;
+
+use crate::definition::Step;
+use crate::recipe::recipe;
+use crate::run::Request;
+
+/// The steps of one asset that are due.
+pub struct Plan<'a> {
+    due: Vec<&'a Step>,
+    recipes: HashMap<&'a str, String>,
+    /// Steps that have ended at some time, with whatever recipe, or that are not there without their plugin.
+    ended: HashSet<&'a str>,
+    /// Ended in this run.
+    ran: HashSet<&'a str>,
+}
+
+impl<'a> Plan<'a> {
+    pub fn new(request: &Request<'a>, results: &[StepResult], plugins: &Plugins, spec: &ThumbnailSpec) -> Self {
+        let steps = &request.pipeline.steps;
+        let mut plan = Self {
+            due: Vec::new(),
+            recipes: HashMap::new(),
+            ended: HashSet::new(),
+            ran: HashSet::new(),
+        };
+        for step in steps {
+            let result = results.iter().find(|result| result.step == step.id);
+            let Some(recipe) = recipe(step, spec, plugins) else {
+                plan.ended.insert(&step.id);
+                continue;
+            };
+            if result.is_some() {
+                plan.ended.insert(&step.id);
+            }
+            let is_named = request.steps.is_empty() || request.steps.contains(&step.id);
+            let is_there = result.is_some_and(|result| result.recipe == recipe);
+            if is_named && (request.force || !is_there) {
+                plan.due.push(step);
+            }
+            plan.recipes.insert(&step.id, recipe);
+        }
+        plan
+    }
+
+    /// The next step of this queue, and its recipe.
+    pub fn next(&self, queue: &QueueName) -> Option<(&'a Step, String)> {
+        let step = *self.due.iter().find(|step| step.queue == *queue && self.is_ready(step))?;
+        Some((step, self.recipes.get(&*step.id)?.clone()))
+    }
+
+    pub fn end(&mut self, step: &'a Step) {
+        self.due.retain(|due| due.id != step.id);
+        self.ended.insert(&step.id);
+        self.ran.insert(&step.id);
+    }
+
+    /// The queues that go on: with what this run made possible, or, if it had nothing to do, with all that is possible.
+    pub fn others(&self, queue: &QueueName) -> Vec<QueueName> {
+        let goes_on = |step: &Step| self.ran.is_empty() || step.after.iter().any(|after| self.ran.contains(&**after));
+        let ready = self.due.iter().filter(|step| step.queue != *queue && self.is_ready(step) && goes_on(step));
+        let mut queues: Vec<QueueName> = ready.map(|step| step.queue.clone()).collect();
+        queues.dedup();
+        queues
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Vec<String> {
+        self.due.iter().map(|step| step.id.clone()).collect()
+    }
+
+    fn is_ready(&self, step: &Step) -> bool {
+        let is_done = |after: &String| self.ended.contains(&**after) && !self.due.iter().any(|due| due.id == *after);
+        step.after.iter().all(is_done)
+    }
+}

@@ -1,0 +1,188 @@
+//! The worlds that are known: what a plugin of each may import, must export and can be called for.
+
+use std::collections::BTreeSet;
+
+use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Engine, Store};
+
+use crate::bindings::embedder::{Embedder, EmbedderPre};
+use crate::bindings::face_detector::{FaceDetector, FaceDetectorPre};
+use crate::bindings::lent::latent::plugin::types::Error;
+use crate::bindings::local_storage::{LocalStorage, LocalStoragePre};
+use crate::grant::Grant;
+use crate::instance::HostState;
+use crate::manifest::Manifest;
+use crate::{HostError, capabilities};
+
+/// A world.
+pub struct World {
+    name: &'static str,
+    kind: Kind,
+    /// Interfaces that it may import; none but these are linked.
+    imports: &'static [&'static str],
+    exports: &'static [&'static str],
+    /// Functions that are called, each with numbers and a circuit breaker of its own.
+    pub calls: &'static [&'static str],
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Storage,
+    Faces,
+    Embedder,
+}
+
+const ON_IMAGES: &[&str] = &["types", "log", "config", "blob", "image", "tensor", "inference"];
+
+const WORLDS: &[World] = &[
+    World {
+        name: "local-storage",
+        kind: Kind::Storage,
+        imports: &["types", "log", "config", "blob", "files"],
+        exports: &["lifecycle", "storage"],
+        calls: &[
+            "init",
+            "storage.put",
+            "storage.find",
+            "storage.get",
+            "storage.head",
+            "storage.delete",
+            "storage.relocate",
+            "storage.check",
+            "storage.usage",
+        ],
+    },
+    World {
+        name: "face-detector",
+        kind: Kind::Faces,
+        imports: ON_IMAGES,
+        exports: &["lifecycle", "face-detection"],
+        calls: &["init", "face-detection.describe", "face-detection.detect"],
+    },
+    World {
+        name: "embedder",
+        kind: Kind::Embedder,
+        imports: ON_IMAGES,
+        exports: &["lifecycle", "embedding"],
+        calls: &["init", "embedding.describe", "embedding.embed-images", "embedding.embed-texts"],
+    },
+];
+
+/// A component that is ready to be instantiated.
+pub enum Ready {
+    Storage(LocalStoragePre<HostState>),
+    Faces(FaceDetectorPre<HostState>),
+    Embedder(EmbedderPre<HostState>),
+}
+
+/// The exports of an instance.
+pub enum Exports {
+    Storage(LocalStorage),
+    Faces(FaceDetector),
+    Embedder(Embedder),
+}
+
+impl World {
+    /// The world that a manifest names.
+    pub fn of(manifest: &Manifest) -> Result<&'static Self, HostError> {
+        let named = manifest.world_name().and_then(|name| WORLDS.iter().find(|world| world.name == name));
+        named.ok_or_else(|| {
+            let known: Vec<String> = WORLDS.iter().map(|world| format!("latent:plugin/{}@0.1.0", world.name)).collect();
+            HostError::Manifest(format!("the world {:?} is unknown; known are {}", manifest.world, known.join(", ")))
+        })
+    }
+
+    /// Refuses what the component imports beyond its world or its grant, and what its world promises but it does not export.
+    pub fn check(
+        &self,
+        engine: &Engine,
+        component: &Component,
+        manifest: &Manifest,
+        grant: &Grant,
+    ) -> Result<(), HostError> {
+        let id = || manifest.id.clone();
+        let kind = component.component_type();
+        for (import, _) in kind.imports(engine) {
+            let ours = import.strip_prefix("latent:plugin/").and_then(|rest| rest.strip_suffix("@0.1.0"));
+            let Some(interface) = ours else {
+                return Err(HostError::ForeignImport { id: id(), import: import.to_owned() });
+            };
+            if !self.imports.contains(&interface) {
+                let world = manifest.world.clone();
+                return Err(HostError::OutsideWorld { id: id(), import: import.to_owned(), world });
+            }
+            if interface == "files" && grant.files.is_none() {
+                let how = if manifest.requests.files {
+                    "give it a folder: `files` of its storage backend"
+                } else {
+                    "its manifest does not ask for it: [requests] files = true"
+                };
+                return Err(HostError::NotGranted { id: id(), what: import.to_owned(), how: how.into() });
+            }
+        }
+        let exports: BTreeSet<String> = kind.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        for interface in self.exports {
+            let name = format!("latent:plugin/{interface}@0.1.0");
+            if !exports.contains(&name) {
+                let why = format!("it does not export {name}");
+                return Err(HostError::Lies { id: id(), world: manifest.world.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Links what the world lends.
+    pub fn link(&self, engine: &Engine, component: &Component) -> wasmtime::Result<Ready> {
+        let pre: InstancePre<HostState> = capabilities::linker(engine, self.imports)?.instantiate_pre(component)?;
+        Ok(match self.kind {
+            Kind::Storage => Ready::Storage(LocalStoragePre::new(pre)?),
+            Kind::Faces => Ready::Faces(FaceDetectorPre::new(pre)?),
+            Kind::Embedder => Ready::Embedder(EmbedderPre::new(pre)?),
+        })
+    }
+}
+
+impl Ready {
+    pub async fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Exports> {
+        Ok(match self {
+            Self::Storage(pre) => Exports::Storage(pre.instantiate_async(store).await?),
+            Self::Faces(pre) => Exports::Faces(pre.instantiate_async(store).await?),
+            Self::Embedder(pre) => Exports::Embedder(pre.instantiate_async(store).await?),
+        })
+    }
+}
+
+impl Exports {
+    pub async fn init(&self, store: &mut Store<HostState>) -> wasmtime::Result<Result<(), Error>> {
+        match self {
+            Self::Storage(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
+            Self::Faces(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
+            Self::Embedder(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
+        }
+    }
+
+    pub fn storage(
+        &self,
+    ) -> wasmtime::Result<&crate::bindings::local_storage::exports::latent::plugin::storage::Guest> {
+        match self {
+            Self::Storage(exports) => Ok(exports.latent_plugin_storage()),
+            _ => wasmtime::bail!("this plugin stores nothing"),
+        }
+    }
+
+    pub fn faces(
+        &self,
+    ) -> wasmtime::Result<&crate::bindings::face_detector::exports::latent::plugin::face_detection::Guest> {
+        match self {
+            Self::Faces(exports) => Ok(exports.latent_plugin_face_detection()),
+            _ => wasmtime::bail!("this plugin finds no faces"),
+        }
+    }
+
+    pub fn embedding(&self) -> wasmtime::Result<&crate::bindings::embedder::exports::latent::plugin::embedding::Guest> {
+        match self {
+            Self::Embedder(exports) => Ok(exports.latent_plugin_embedding()),
+            _ => wasmtime::bail!("this plugin embeds nothing"),
+        }
+    }
+}
