@@ -31,10 +31,9 @@ impl TextTower {
         let settings: TextModel = model.settings()?;
         let output = model.output_name(settings.output.as_deref(), 0)?;
         let ids = model.input_name(settings.input.as_deref().or(settings.inputs.ids.as_deref()), 0)?;
-        let mask = settings.mask.as_deref().or(settings.inputs.mask.as_deref());
         Ok(Self {
             ids,
-            mask: mask.map(|name| model.input_name(Some(name), 1)).transpose()?,
+            mask: mask_name(&model, settings.mask.as_deref().or(settings.inputs.mask.as_deref()))?,
             dimensions: dimensions(&model, &output, settings.dimensions)?,
             prompt: prompt
                 .map(str::to_owned)
@@ -84,5 +83,13 @@ impl TextTower {
             Some(prompt) if !text.trim().is_empty() => prompt.replace("{}", text),
             _ => text.to_owned(),
         }
+    }
+}
+
+/// The input that says which tokens are text: the manifest's, else one of the usual name, else none.
+fn mask_name(model: &Model, declared: Option<&str>) -> Result<Option<String>> {
+    match declared {
+        Some(name) => model.input_name(Some(name), 1).map(Some),
+        None => Ok(model.inputs().into_iter().map(|port| port.name).find(|name| name == "attention_mask")),
     }
 }
