@@ -1,6 +1,6 @@
 //! One open ONNX Runtime session: its ports, and a run that several threads may make at once.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,7 +96,7 @@ impl Session {
 
     /// The call itself. `ort`'s own `run` takes `&mut self` because some providers are not thread-safe; with a session per
     /// thread instead, the weights would be in memory once per core.
-    fn call(&self, names: &[*const i8], values: &[SessionInputValue<'_>]) -> ort::Result<Vec<DynValue>> {
+    fn call(&self, names: &[*const c_char], values: &[SessionInputValue<'_>]) -> ort::Result<Vec<DynValue>> {
         let inputs: Vec<_> = values.iter().map(|value| value.ptr()).collect();
         let output_names: Vec<_> = self.outputs.iter().map(|plug| plug.name.as_ptr()).collect();
         let mut outputs = vec![ptr::null_mut(); self.outputs.len()];
