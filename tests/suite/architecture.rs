@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plugin-host", &["types", "blobs", "media", "inference"]),
     ("gallery", &["types", "store", "blobs", "queue", "media", "inference", "plugin-host"]),
     ("pipelines", &["types", "store", "blobs", "queue", "media", "inference", "plugin-host", "gallery"]),
-    ("api", &["types", "gallery", "media", "store", "blobs"]),
+    ("api", &["types", "gallery", "media", "store", "blobs", "queue"]),
     (
         "server",
         &[

@@ -1,14 +1,12 @@
 //! Faces become people: by themselves, and as their owner decides. Real PostgreSQL; synthetic embeddings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
 use store::faces::Rules;
 use store::people::PersonChanges;
 use store::search::{Space, SpaceKind};
-use store::{Store, StoreConfig};
+use store::Store;
+use tests::Database;
 use types::{AssetId, DetectedFace, PersonId, Rect, UserId};
 
 const DIMENSIONS: usize = 128;
@@ -59,89 +57,18 @@ fn detected(embedding: Vec<f32>, at: f32) -> DetectedFace {
     }
 }
 
-/// PostgreSQL for one test, gone with it.
-struct Database {
-    server: Child,
-    folder: PathBuf,
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // SIGINT: stop at once, but cleanly.
-        let pid = self.server.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
-        let _ = self.server.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// The tree that holds bin/ of PostgreSQL: `LATENT_TEST_POSTGRES`, or the kit beside the executable.
-fn postgres() -> Option<PathBuf> {
-    let named = std::env::var_os("LATENT_TEST_POSTGRES").map(PathBuf::from);
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("kit/postgres")));
-    [named, beside].into_iter().flatten().find(|tree| tree.join("bin/initdb").exists())
-}
-
-/// initdb refuses root: as root it runs as nobody.
-fn unprivileged(program: &Path) -> Command {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    if !root {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
-    command
-}
-
-async fn database(name: &str) -> Option<(Database, Store, String)> {
-    let Some(tree) = postgres() else {
-        eprintln!("skipped: no PostgreSQL (set LATENT_TEST_POSTGRES)");
-        return None;
-    };
-    let folder = std::env::temp_dir().join(format!("latent-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let _ = Command::new("chown").arg("nobody").arg(&folder).status();
-    let data = folder.join("data");
-    let made = unprivileged(&tree.join("bin/initdb"))
-        .args(["-U", "app", "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"])
-        .args(["--locale=C", "--no-sync", "-D"])
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let server = unprivileged(&tree.join("bin/postgres"))
-        .arg("-D")
-        .arg(&data)
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c"])
-        .arg(format!("unix_socket_directories={}", folder.display()))
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let database = Database { server, folder };
-    let url = format!("host={} user=app dbname=postgres", database.folder.display());
-    let store = Store::new(&StoreConfig { url: url.clone(), pool_size: 8 }).unwrap();
-    let began = Instant::now();
-    while let Err(error) = store.ping().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "PostgreSQL does not come up: {error}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    store.migrate().await.unwrap();
-    Some((database, store, url))
-}
-
 struct World {
-    _database: Database,
     store: Store,
     raw: tokio_postgres::Client,
     space: Space,
 }
 
-async fn world(name: &str) -> Option<World> {
-    let (database, store, url) = database(name).await?;
-    let (raw, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
+async fn world() -> World {
+    let database = Database::new().await;
+    let raw = database.raw().await;
+    let store = database.store;
     let space = store.space(SpaceKind::Face, "test@1", DIMENSIONS, Some(RULES.near)).await.unwrap();
-    Some(World { _database: database, store, raw, space })
+    World { store, raw, space }
 }
 
 impl World {
@@ -198,7 +125,7 @@ impl World {
 
 #[tokio::test]
 async fn groups_people_alike_in_whatever_order_photos_come() {
-    let Some(world) = world("order").await else { return };
+    let world = world().await;
     let mut chance = Chance(7);
     // Seven people with 2 to 14 photos each, and five strangers with one.
     let mut faces: Vec<(usize, Vec<f32>)> = Vec::new();
@@ -230,7 +157,7 @@ async fn groups_people_alike_in_whatever_order_photos_come() {
 
 #[tokio::test]
 async fn never_merges_strangers_that_are_nearly_alike() {
-    let Some(world) = world("strangers").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let mut chance = Chance(11);
     // Two people at a cosine of 0.3 to each other: below what the space declares.
@@ -250,7 +177,7 @@ async fn never_merges_strangers_that_are_nearly_alike() {
 
 #[tokio::test]
 async fn keeps_what_was_decided_when_faces_are_looked_at_again() {
-    let Some(world) = world("decided").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let mut chance = Chance(13);
     let mut photos = Vec::new();
@@ -290,7 +217,7 @@ async fn keeps_what_was_decided_when_faces_are_looked_at_again() {
 
 #[tokio::test]
 async fn keeps_a_face_when_its_step_runs_again() {
-    let Some(world) = world("again").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let mut chance = Chance(17);
     let embedding = face_of(1, 0.5, &mut chance);
@@ -307,7 +234,7 @@ async fn keeps_a_face_when_its_step_runs_again() {
 
 #[tokio::test]
 async fn leaves_deleted_people_and_faces_alone() {
-    let Some(world) = world("deleted").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let mut chance = Chance(19);
     let mut photos = Vec::new();

@@ -1,12 +1,10 @@
 //! Search by vectors and by filters, in the store. Real PostgreSQL; synthetic vectors.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
 use store::search::{AssetFilter, Order, Space, SpaceKind, Suggest, Tuning};
-use store::{Store, StoreConfig};
+use store::Store;
+use tests::Database;
 use types::{AssetId, AssetType, UserId, Visibility};
 
 const DIMENSIONS: usize = 64;
@@ -38,83 +36,18 @@ fn unit(mut vector: Vec<f32>) -> Vec<f32> {
     vector
 }
 
-/// PostgreSQL for one test, gone with it.
-struct Database {
-    server: Child,
-    folder: PathBuf,
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let pid = self.server.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
-        let _ = self.server.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// The tree that holds bin/ of PostgreSQL: `LATENT_TEST_POSTGRES`, or the kit beside the executable.
-fn postgres() -> Option<PathBuf> {
-    let named = std::env::var_os("LATENT_TEST_POSTGRES").map(PathBuf::from);
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("kit/postgres")));
-    [named, beside].into_iter().flatten().find(|tree| tree.join("bin/initdb").exists())
-}
-
-/// initdb refuses root: as root it runs as nobody.
-fn unprivileged(program: &Path) -> Command {
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    if !root {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program);
-    command
-}
-
 struct World {
-    _database: Database,
     store: Store,
     raw: tokio_postgres::Client,
     space: Space,
 }
 
-async fn world(name: &str) -> Option<World> {
-    let Some(tree) = postgres() else {
-        eprintln!("skipped: no PostgreSQL (set LATENT_TEST_POSTGRES)");
-        return None;
-    };
-    let folder = std::env::temp_dir().join(format!("latent-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let _ = Command::new("chown").arg("nobody").arg(&folder).status();
-    let data = folder.join("data");
-    let made = unprivileged(&tree.join("bin/initdb"))
-        .args(["-U", "app", "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"])
-        .args(["--locale=C", "--no-sync", "-D"])
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    let server = unprivileged(&tree.join("bin/postgres"))
-        .arg("-D")
-        .arg(&data)
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c"])
-        .arg(format!("unix_socket_directories={}", folder.display()))
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let database = Database { server, folder };
-    let url = format!("host={} user=app dbname=postgres", database.folder.display());
-    let store = Store::new(&StoreConfig { url: url.clone(), pool_size: 4 }).unwrap();
-    let began = Instant::now();
-    while let Err(error) = store.ping().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "PostgreSQL does not come up: {error}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    store.migrate().await.unwrap();
-    let (raw, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
+async fn world() -> World {
+    let database = Database::new().await;
+    let raw = database.raw().await;
+    let store = database.store;
     let space = store.space(SpaceKind::Asset, "test@1", DIMENSIONS, None).await.unwrap();
-    Some(World { _database: database, store, raw, space })
+    World { store, raw, space }
 }
 
 impl World {
@@ -159,7 +92,7 @@ impl World {
 
 #[tokio::test]
 async fn finds_by_what_is_known_and_only_the_owners() {
-    let Some(world) = world("filters").await else { return };
+    let world = world().await;
     let (owner, other) = (world.owner().await, world.owner().await);
     let mut assets = Vec::new();
     for n in 0..9 {
@@ -208,7 +141,7 @@ async fn finds_by_what_is_known_and_only_the_owners() {
 
 #[tokio::test]
 async fn pages_hold_every_asset_once() {
-    let Some(world) = world("pages").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let mut assets = HashSet::new();
     for n in 0..25 {
@@ -224,7 +157,7 @@ async fn pages_hold_every_asset_once() {
 
 #[tokio::test]
 async fn the_index_finds_what_a_scan_finds_also_behind_a_filter() {
-    let Some(world) = world("recall").await else { return };
+    let world = world().await;
     let (rare, common) = (world.owner().await, world.owner().await);
     let mut chance = Chance(3);
     let centres: Vec<Vec<f32>> = (0..40).map(|_| chance.vector()).collect();
@@ -247,8 +180,8 @@ async fn the_index_finds_what_a_scan_finds_also_behind_a_filter() {
         (AssetFilter { kind: Some(AssetType::Video), ..AssetFilter::of(rare) }, 20),
     ] {
         let (mut hits, mut all) = (0, 0);
-        for at in 0..20 {
-            let wanted = near(&centres[at], &mut chance);
+        for centre in &centres[..20] {
+            let wanted = near(centre, &mut chance);
             let right = world.store.nearest(&world.space, &filter, &wanted, limit, 0, &exact).await.unwrap();
             let found = world.store.nearest(&world.space, &filter, &wanted, limit, 0, &index).await.unwrap();
             assert_eq!(right.len() as i64, limit);
@@ -265,7 +198,7 @@ async fn the_index_finds_what_a_scan_finds_also_behind_a_filter() {
 
 #[tokio::test]
 async fn a_space_keeps_its_dimensions_and_two_coexist() {
-    let Some(world) = world("spaces").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let asset = world.asset(owner, 1).await;
     let error = world.store.space(SpaceKind::Asset, "test@1", 32, None).await.unwrap_err();
@@ -283,7 +216,7 @@ async fn a_space_keeps_its_dimensions_and_two_coexist() {
 
 #[tokio::test]
 async fn keeps_the_colours_of_an_asset() {
-    let Some(world) = world("colours").await else { return };
+    let world = world().await;
     let owner = world.owner().await;
     let asset = world.asset(owner, 1).await;
     let colours = vec![([50.0, 60.0, 40.0], 0.75), ([20.0, 0.0, 0.0], 0.25)];

@@ -6,17 +6,20 @@ use std::process::Command;
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::shell::{bin_dir, cargo, root, run, step};
-use crate::{guests, kit, probe, web};
+use crate::{guests, kit, models, probe, web};
 
 /// Fetches, converts and compiles. What is there already costs nothing.
 pub fn everything() -> Result<()> {
     step("tools", probe::ensure_for_build)?;
     // Downloads wait for the network: they run beside the compiler.
     std::thread::scope(|scope| {
-        let fetched = scope.spawn(|| step("services", kit::services));
+        let fetched = scope.spawn(|| {
+            step("services", kit::services)?;
+            step("models", || models::build(false))
+        });
         step("page", web::build)?;
         step("plugins", guests::build_all)?;
-        step("server", || run(cargo().args(["build", "--release", "--locked", "--package", "server"])))?;
+        step("server", || run(cargo().args(["build", "--release", "--locked", "--workspace"])))?;
         fetched.join().map_err(|_| anyhow!("the thread that fetches panicked"))?
     })
 }

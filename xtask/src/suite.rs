@@ -51,7 +51,7 @@ pub fn photos() -> Result<std::path::PathBuf> {
 
 fn suite(filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
-    command.args(["test", "--release", "--locked", "--package", "tests"]).env("LATENT_PHOTOS", photos()?);
+    command.args(["test", "--release", "--locked", "--workspace", "--test", "suite"]).env("LATENT_PHOTOS", photos()?);
     if let Some(filter) = filter {
         command.args(["--", filter]);
     }

@@ -12,7 +12,7 @@ use crate::shell::{root, run, run_quiet, target};
 /// Builds web/dist, which the server embeds.
 pub fn build() -> Result<()> {
     let web = root().join("web");
-    let fingerprint = cache::fingerprint(&[web.clone()])?;
+    let fingerprint = cache::fingerprint(std::slice::from_ref(&web))?;
     let stamp = target().join("web.fingerprint");
     let fresh = fs::read_to_string(&stamp).is_ok_and(|there| there == fingerprint);
     if fresh && web.join("dist/index.html").exists() {

@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use axum::Json;
-use axum::http::{StatusCode, Uri};
+use axum::extract::OriginalUri;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use blobs::StorageError;
 use gallery::GalleryError;
@@ -87,7 +88,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-pub async fn unknown_route(method: axum::http::Method, uri: Uri) -> ApiError {
+pub async fn unknown_route(method: axum::http::Method, OriginalUri(uri): OriginalUri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, format!("Cannot {method} {}", uri.path()))
 }
 

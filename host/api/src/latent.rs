@@ -12,7 +12,19 @@ use crate::error::Result;
 use crate::extract::{Auth, Id};
 
 pub fn routes() -> Router<ApiState> {
-    Router::new().route("/latent/assets/{id}/errors", get(get_asset_errors))
+    Router::new()
+        .route("/latent/assets/{id}/errors", get(get_asset_errors))
+        .route("/latent/assets/{id}/steps", get(get_asset_steps))
+}
+
+/// How far the pipelines are: `{"steps": {"ingest/thumbnails": "done", …}, "pending": [names]}`.
+async fn get_asset_steps(State(state): State<ApiState>, auth: Auth, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
+    state.gallery.asset_of(auth.may("asset.read")?, id).await?;
+    let steps = state.jobs.steps(id).await?;
+    let pending: Vec<&String> = steps.iter().filter(|(_, status)| status == "pending").map(|(name, _)| name).collect();
+    let all: serde_json::Map<String, Value> =
+        steps.iter().map(|(name, status)| (name.clone(), Value::from(status.clone()))).collect();
+    Ok(Answer(json!({ "steps": all, "pending": pending })))
 }
 
 /// Why a photo has no thumbnail.

@@ -34,7 +34,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
-use types::QueueName;
+use types::{AssetId, QueueName};
 
 pub use error::ApiError;
 
@@ -59,6 +59,8 @@ pub trait Jobs: Send + Sync + 'static {
     fn queues(&self) -> Vec<QueueName>;
     /// Runs the steps of a queue again: on all assets, or on those that miss a result.
     async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<usize>;
+    /// How far the pipelines are with an asset: each step with `pending`, `done`, `skipped` or `failed`.
+    async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>>;
 }
 
 /// Everything under one router.

@@ -40,12 +40,13 @@ async fn get_server_version() -> Answer<Value> {
 }
 
 /// What is not there says so, and no client calls it.
-async fn get_server_features() -> Answer<Value> {
+async fn get_server_features(State(state): State<ApiState>) -> Answer<Value> {
+    let plugins = state.gallery.plugins();
     Answer(json!({
         "configFile": true,
         "duplicateDetection": false,
         "email": false,
-        "facialRecognition": false,
+        "facialRecognition": plugins.face_detector.is_some(),
         "importFaces": false,
         "map": false,
         "oauth": false,
@@ -54,9 +55,9 @@ async fn get_server_features() -> Answer<Value> {
         "passwordLogin": true,
         "realtimeTranscoding": false,
         "reverseGeocoding": true,
-        "search": false,
+        "search": true,
         "sidecar": false,
-        "smartSearch": false,
+        "smartSearch": plugins.embedder.is_some(),
         "trash": true,
     }))
 }
@@ -122,7 +123,13 @@ fn human(bytes: u64) -> String {
 async fn get_server_statistics(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
     auth.admin("server.statistics")?;
     let users = state.gallery.store().usage_by_user().await.map_err(GalleryError::from)?;
-    let sum = |part: fn(&(types::UserId, String, i64, i64, i64, i64, Option<i64>)) -> i64| users.iter().map(part).sum::<i64>();
+    let (mut photos, mut videos, mut photo_bytes, mut video_bytes) = (0, 0, 0, 0);
+    for user in &users {
+        photos += user.2;
+        videos += user.3;
+        photo_bytes += user.4;
+        video_bytes += user.5;
+    }
     let by_user: Vec<Value> = users
         .iter()
         .map(|(id, name, photos, videos, photo_bytes, video_bytes, quota)| {
@@ -139,11 +146,11 @@ async fn get_server_statistics(State(state): State<ApiState>, auth: Auth) -> Res
         })
         .collect();
     Ok(Answer(json!({
-        "photos": sum(|user| user.2),
-        "videos": sum(|user| user.3),
-        "usage": sum(|user| user.4 + user.5),
-        "usagePhotos": sum(|user| user.4),
-        "usageVideos": sum(|user| user.5),
+        "photos": photos,
+        "videos": videos,
+        "usage": photo_bytes + video_bytes,
+        "usagePhotos": photo_bytes,
+        "usageVideos": video_bytes,
         "usageByUser": by_user,
     })))
 }

@@ -1,10 +1,11 @@
 //! The library of a user: look, change, trash, delete.
 
-use blobs::Blob;
+use blobs::{Blob, StorageError};
 use store::accounts::User;
 use store::assets::{Asset, AssetChanges, AssetError, StoredFile};
 use types::{AssetId, Visibility};
 
+use crate::ingest::THUMBNAILS;
 use crate::{Event, Gallery, GalleryError, Result};
 
 /// What is asked of one asset's bytes.
@@ -49,7 +50,20 @@ impl Gallery {
 
     /// Bytes of a file; `len` `None`: to the end.
     pub async fn open(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
-        Ok(self.blobs().get(&file.location, offset, len).await?)
+        match self.blobs().get(&file.location, offset, len).await {
+            Err(StorageError::NotFound(_)) if file.made_from.is_some() => self.make_again(file).await,
+            got => Ok(got?),
+        }
+    }
+
+    /// What was made from an original can be made again: the storage need not keep it as carefully.
+    async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
+        if let Some(asset) = file.made_from {
+            tracing::warn!(asset.id = %asset, location = file.location, "A derivative is gone from the storage: making it again");
+            self.store().forget_derivatives(asset, THUMBNAILS).await?;
+            self.0.outbox.notify_one();
+        }
+        Err(GalleryError::NotFound("Asset media not found".into()))
     }
 
     /// What steps could not do on an asset of this user.

@@ -11,6 +11,9 @@ use types::AssetId;
 
 use crate::{Event, Gallery, Result, failpoint};
 
+/// What the recipes of the step begin with that makes the derivatives.
+pub const THUMBNAILS: &str = "thumbnails/";
+
 impl Gallery {
     /// The asset, unless it is gone.
     pub async fn for_ingest(&self, id: AssetId) -> Result<Option<Asset>> {

@@ -11,6 +11,11 @@ use crate::InferenceError;
 
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
+/// The C library serves blocks from here on by mapping them, so that they go back to the system when they are freed.
+const MAPPED_FROM: libc::c_int = 4 << 20;
+/// Free memory at the end of each heap that the C library keeps; every thread may have a heap.
+const KEPT: libc::c_int = 1 << 20;
+
 /// The one environment of this process. The library that came first stays: a process can hold only one.
 pub(crate) fn environment(path: &Path) -> Result<Environment, InferenceError> {
     let mut loaded = LOADED.lock();
@@ -21,6 +26,7 @@ pub(crate) fn environment(path: &Path) -> Result<Environment, InferenceError> {
         return Ok(environment.clone());
     }
     let environment = load(path)?;
+    tame_allocator();
     *loaded = Some((path.to_owned(), environment.clone()));
     Ok(environment)
 }
@@ -31,6 +37,16 @@ pub(crate) fn return_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Without this the C library learns to keep blocks of up to 32 MiB: of closed models' memory, 50 MB stayed (measured).
+fn tame_allocator() {
+    // SAFETY: mallopt takes no pointer; it changes thresholds only, for what is allocated from now on.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use half::f16;
 use ort::AsPointer as _;
+use ort::environment::Environment;
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::session::{SessionInputValue, builder::SessionBuilder};
 use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
@@ -144,14 +145,12 @@ impl Session {
     }
 }
 
-/// Memory patterns and arenas trade memory for a few per cent: see docs/decisions.
-fn options(environment: &ort::environment::Environment, threads: usize) -> ort::Result<SessionBuilder> {
-    let cpu = ep::CPU::default().with_arena_allocator(false).build();
+/// Each session keeps its arena, but no memory patterns: see docs/decisions/0031-memory-of-models.md.
+fn options(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     Ok(ort::session::Session::builder(environment)?
         .with_intra_threads(threads.max(1))?
         .with_inter_threads(1)?
-        .with_memory_pattern(false)?
-        .with_execution_providers([cpu])?)
+        .with_memory_pattern(false)?)
 }
 
 /// Registers what the settings ask for. Is it anything but the processor? Says once why it is not.

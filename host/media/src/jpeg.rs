@@ -15,6 +15,15 @@ thread_local! {
 
 const FACTORS: [(usize, usize); 4] = [(1, 8), (1, 4), (1, 2), (1, 1)];
 
+/// What libjpeg warns of although it decodes the picture (its `jerror.h`). The crate gives warnings as errors and keeps no code
+/// that would tell them apart. What says that data is missing is not here: a picture that is half grey is damaged.
+const HARMLESS: [&str; 5] =
+    ["extraneous bytes before marker", "unknown JFIF revision", "Adobe color transform", "Invalid SOS parameters", "instead of RST"];
+
+fn is_harmless(error: &turbojpeg::Error) -> bool {
+    matches!(error, turbojpeg::Error::TurboJpegError(words) if HARMLESS.iter().any(|harmless| words.contains(harmless)))
+}
+
 fn damaged(error: turbojpeg::Error) -> MediaError {
     MediaError::Damaged(error.to_string())
 }
@@ -27,7 +36,11 @@ pub fn decode(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Result<
             Some(decompressor) => decompressor,
             None => slot.insert(Decompressor::new().map_err(damaged)?),
         };
-        let header = decompressor.read_header(bytes).map_err(damaged)?;
+        let header = match decompressor.read_header(bytes) {
+            // The other decoder may take it.
+            Err(error) if is_harmless(&error) => return Ok(None),
+            header => header.map_err(damaged)?,
+        };
         limits.check_header(header.width as u32, header.height as u32)?;
         if matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
             return Ok(None);
@@ -43,7 +56,10 @@ pub fn decode(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Result<
         decompressor.set_scaling_factor(factor).map_err(damaged)?;
         let mut rgb = vec![0; width * height * 3];
         let image = Image { pixels: &mut rgb[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
-        decompressor.decompress(bytes, image).map_err(damaged)?;
+        match decompressor.decompress(bytes, image) {
+            Err(error) if !is_harmless(&error) => return Err(damaged(error)),
+            _ => {}
+        }
         let segments = Segments::read(bytes);
         Ok(Some(Raw {
             size: Size { width: width as u32, height: height as u32 },

@@ -130,6 +130,20 @@ impl Feeder {
         Ok(fed)
     }
 
+    /// Each step that a new asset goes through, and `pending` or how it ended.
+    pub async fn steps(&self, asset: AssetId) -> Result<Vec<(String, String)>, GalleryError> {
+        let mut steps = Vec::new();
+        for pipeline in self.pipelines.iter() {
+            let results = self.gallery.store().step_results(asset, &pipeline.name).await?;
+            for wanted in self.wanted(pipeline, None) {
+                let ended = results.iter().find(|result| result.step == wanted.step && result.recipe == wanted.recipe);
+                let status = ended.map_or("pending", |result| &result.status).to_owned();
+                steps.push((format!("{}/{}", pipeline.name, wanted.step), status));
+            }
+        }
+        Ok(steps)
+    }
+
     /// The queues that somebody may watch.
     pub fn queues(&self) -> Vec<QueueName> {
         self.pipelines.queues()

@@ -1,6 +1,7 @@
 //! Recipes: what makes a result the same or another one. A changed recipe is done again, an unchanged one never.
 
 use gallery::Plugins;
+use gallery::ingest::THUMBNAILS;
 
 use crate::definition::{Step, Use};
 
@@ -13,7 +14,7 @@ pub fn recipe(step: &Step, spec: &media::ThumbnailSpec, plugins: &Plugins) -> Op
     Some(match &step.uses {
         Use::Metadata => format!("metadata/{METADATA_REVISION}"),
         Use::Thumbnails => format!(
-            "thumbnails/{THUMBNAILS_REVISION}/{}q{}/{}q{}",
+            "{THUMBNAILS}{THUMBNAILS_REVISION}/{}q{}/{}q{}",
             spec.preview, spec.preview_quality, spec.thumbnail, spec.thumbnail_quality
         ),
         // What it sees is the preview: another size may be another result.

@@ -95,10 +95,10 @@ pub fn read_manifest(wasm: &[u8]) -> Result<Manifest, HostError> {
         match payload.map_err(|error| HostError::NotAComponent(error.to_string()))? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST_SECTION => {
-                if found.replace(section.data()).is_some() {
-                    return Err(HostError::Manifest(format!("there are two sections {MANIFEST_SECTION}")));
-                }
+            Payload::CustomSection(section)
+                if depth == 0 && section.name() == MANIFEST_SECTION && found.replace(section.data()).is_some() =>
+            {
+                return Err(HostError::Manifest(format!("there are two sections {MANIFEST_SECTION}")));
             }
             _ => {}
         }

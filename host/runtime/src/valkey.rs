@@ -22,6 +22,7 @@ pub fn start(config: &RuntimeConfig) -> Result<Supervisor, RuntimeError> {
         return Err(RuntimeError::Missing { path: program });
     }
     private_dir(&short_dir(&config.data_dir))?;
+    remove_old_sockets(&short_dir(&config.data_dir));
     let socket = socket(config);
     let log = config.data_dir.join("valkey.log");
     let (command_socket, command_log, dir) = (socket.clone(), log.clone(), config.data_dir.clone());
@@ -53,7 +54,17 @@ pub fn url(config: &RuntimeConfig) -> String {
 }
 
 fn socket(config: &RuntimeConfig) -> PathBuf {
-    short_dir(&config.data_dir).join("valkey.sock")
+    short_dir(&config.data_dir).join(format!("valkey-{}.sock", std::process::id()))
+}
+
+/// A Valkey unlinks its socket when it ends. After a crash of its server that may be later than our start: so that it does not
+/// take ours away, each start has a name of its own.
+fn remove_old_sockets(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("valkey-") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn answers(socket: &Path) -> bool {

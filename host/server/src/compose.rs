@@ -11,16 +11,17 @@ use blobs::{Blobs, Inbox, StorageBackend};
 use gallery::{Gallery, GallerySettings, Parts};
 use media::{Limits, ThumbnailSpec};
 use pipelines::{Definition, Feeder, Pipelines, Worker, WorkerConfig};
-use plugin_host::{HostConfig, OperatorGrant, PluginHost};
+use inference::Inference;
+use plugin_host::{HostConfig, Lent, OperatorGrant, PluginHost};
 use queue::Queue;
 use runtime::{RuntimeConfig, Services};
 use store::{Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{QueueName, SystemClock};
+use types::{AssetId, QueueName, SystemClock};
 
-use crate::Settings;
+use crate::{Settings, plugins};
 use crate::settings::Backend;
 
 /// What a process does.
@@ -75,12 +76,14 @@ pub async fn start(
     let store = Store::new(&StoreConfig { url: database_url, pool_size: settings.database.pool_size })?;
     store.migrate().await.context("the database")?;
     let queue = Queue::connect(&redis_url).await.context("Redis")?;
-    let gallery = gallery(settings, store, queue).await?;
+    let (gallery, inference) = gallery(settings, store, queue).await?;
     let pipelines = Pipelines::new(definitions(Path::new("config/pipelines"))?);
+    pipelines.check(&gallery.plugins())?;
     let spec = spec(settings);
     let feeder = Feeder::new(gallery.clone(), pipelines.clone(), spec.clone());
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
+    tasks.spawn(plugins::unload_idle(inference, stop.clone()));
     tasks.spawn({
         let (feeder, stop) = (feeder.clone(), stop.clone());
         async move { feeder.run(stop).await }
@@ -137,11 +140,11 @@ async fn services(settings: &Settings) -> Result<Option<Services>> {
     Ok(Some(tokio::task::spawn_blocking(move || Services::start(&config)).await??))
 }
 
-async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<Gallery> {
-    let host = PluginHost::new(&HostConfig {
-        cache_dir: settings.data_dir.join("compiled"),
-        threads: settings.plugins.threads,
-    })?;
+async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<(Gallery, Arc<Inference>)> {
+    let inference = plugins::inference(settings)?;
+    let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
+    let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+    let host = PluginHost::lending(&config, lent)?;
     let mut backends: HashMap<String, Arc<dyn StorageBackend>> = HashMap::new();
     for (name, backend) in &settings.storage.backend {
         initialise(&store, name, backend).await?;
@@ -153,13 +156,15 @@ async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<Gall
     let inbox = originals.map_or_else(|| settings.data_dir.join("inbox"), |backend| beside(&backend.files));
     let inbox = Inbox::open(inbox.clone()).with_context(|| format!("the inbox {}", inbox.display()))?;
     let blobs = Blobs::new(inbox, backends, &settings.storage.originals, &settings.storage.derivatives)?;
-    Ok(Gallery::new(Parts {
+    let gallery = Gallery::new(Parts {
         store,
         blobs: Arc::new(blobs),
         queue,
         clock: Arc::new(SystemClock),
         settings: GallerySettings { max_upload: settings.uploads.max_size, ..GallerySettings::default() },
-    }))
+    });
+    gallery.set_plugins(plugins::load(settings, &host).await);
+    Ok((gallery, inference))
 }
 
 /// `.inbox` in the folder of the originals: hidden from listings, and as well mounted as they are.
@@ -235,5 +240,9 @@ impl Jobs for Backfills {
 
     async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<usize> {
         self.0.backfill(queue, force).await
+    }
+
+    async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>> {
+        self.0.steps(asset).await
     }
 }

@@ -76,12 +76,17 @@ fn from_environment(key: &str, value: &str) -> Table {
 
 /// The keys below these are names that an operator chose; each has the keys of the default one.
 fn pattern<'a>(defaults: &'a Table, path: &str, key: &str) -> Option<&'a Value> {
-    defaults.get(key).or_else(|| if path == "storage.backend" { defaults.values().next() } else { None })
+    let is_named = path == "storage.backend" || path == "plugins";
+    defaults.get(key).or_else(|| if is_named { defaults.values().next() } else { None })
 }
 
 fn check(origin: &str, defaults: &Table, given: &Table, path: &str) -> Result<(), ConfigError> {
     for (key, value) in given {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        // What plugins call their models and settings is theirs.
+        if path.starts_with("plugins.") && ["models", "settings"].contains(&&**key) {
+            continue;
+        }
         match (pattern(defaults, path, key), value) {
             (Some(Value::Table(defaults)), Value::Table(given)) => check(origin, defaults, given, &full)?,
             (Some(_), _) => {}
@@ -121,12 +126,20 @@ fn fill_in(settings: &mut Settings) {
     };
     or(&mut settings.workers.concurrency, cores);
     or(&mut settings.workers.decoding, cores);
-    or(&mut settings.plugins.threads, cores.min(4));
+    or(&mut settings.plugin_host.threads, cores.min(4));
+    or(&mut settings.inference.parallel, cores);
+    or(&mut settings.inference.threads, cores);
     if settings.data_dir.as_os_str().is_empty() {
         settings.data_dir = default_data_dir();
     }
     if settings.kit.as_os_str().is_empty() {
         settings.kit = default_kit();
+    }
+    if settings.plugin_host.cache.as_os_str().is_empty() {
+        settings.plugin_host.cache = settings.data_dir.join("compiled");
+    }
+    if settings.inference.models.as_os_str().is_empty() {
+        settings.inference.models = settings.data_dir.join("models");
     }
     for (name, backend) in &mut settings.storage.backend {
         if backend.files.as_os_str().is_empty() {

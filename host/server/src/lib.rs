@@ -2,6 +2,8 @@
 
 pub mod compose;
 pub mod config;
+pub mod models;
+mod plugins;
 pub mod settings;
 
 pub use compose::{Role, Running, start};

@@ -42,11 +42,29 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         queues: Vec<String>,
     },
+    /// Models that plugins run.
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Looks at the settings.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+}
+
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// Names every model, and says whether it is here.
+    List,
+    /// Fetches models.
+    Pull {
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Compares models with their manifests; all that are here unless some are named.
+    Verify { names: Vec<String> },
 }
 
 #[derive(Subcommand)]
@@ -73,6 +91,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::All => (Role::All, Vec::new()),
         Command::Serve => (Role::Serve, Vec::new()),
         Command::Work { queues } => (Role::Work, queues),
+        Command::Model { command } => return model(&settings, command),
         Command::Config { command: ConfigCommand::Check } => {
             println!("The settings are in order.");
             return Ok(());
@@ -85,6 +104,15 @@ fn run(cli: Cli) -> Result<()> {
     log(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
     runtime.block_on(serve(&settings, role, queues.into_iter().map(QueueName).collect()))
+}
+
+fn model(settings: &Settings, command: ModelCommand) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match command {
+        ModelCommand::List => server::models::list(settings),
+        ModelCommand::Pull { names } => runtime.block_on(server::models::pull(settings, &names)),
+        ModelCommand::Verify { names } => runtime.block_on(server::models::verify(settings, &names)),
+    }
 }
 
 fn log(settings: &Settings) -> Result<()> {

@@ -18,7 +18,10 @@ pub struct Settings {
     pub media: Media,
     pub workers: Workers,
     pub uploads: Uploads,
-    pub plugins: Plugins,
+    pub inference: Inference,
+    pub plugin_host: PluginHost,
+    /// By the plugin's id.
+    pub plugins: BTreeMap<String, Plugin>,
     pub log: Log,
 }
 
@@ -87,8 +90,44 @@ pub struct Uploads {
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Plugins {
+pub struct PluginHost {
     pub threads: usize,
+    pub cache: PathBuf,
+}
+
+/// An installed plugin that looks at photos, and what it is granted.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Plugin {
+    /// The name of a file in kit/plugins, without `.wasm`, or a path.
+    pub file: PathBuf,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// May it see pixels?
+    #[serde(default)]
+    pub pixels: bool,
+    /// A model for each label that the plugin asks for.
+    #[serde(default)]
+    pub models: BTreeMap<String, String>,
+    /// The plugin's own.
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Inference {
+    pub provider: String,
+    pub threads: usize,
+    pub parallel: usize,
+    /// Seconds.
+    pub idle_unload: u64,
+    pub manifests: PathBuf,
+    pub models: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -82,6 +82,8 @@ pub struct StoredFile {
     pub size: i64,
     pub checksum: Vec<u8>,
     pub modified: Timestamp,
+    /// The asset that this is a derivative of.
+    pub made_from: Option<AssetId>,
 }
 
 /// A derivative to be recorded.
@@ -267,7 +269,8 @@ impl Store {
     /// `preview`, `thumbnail` or `fullsize` of an asset.
     pub async fn derivative(&self, id: AssetId, kind: &str) -> Result<Option<StoredFile>> {
         let from = "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
-        self.stored_file(from, &[&id.0, &kind]).await
+        let file = self.stored_file(from, &[&id.0, &kind]).await?;
+        Ok(file.map(|file| StoredFile { made_from: Some(id), ..file }))
     }
 
     async fn stored_file(
@@ -287,7 +290,23 @@ impl Store {
             modified: row.get(4),
             location: row.get(5),
             size: row.get(6),
+            made_from: None,
         }))
+    }
+
+    /// Forgets derivatives that the storage has lost and the results of the steps whose recipes begin so, and hands the asset to
+    /// the pipelines again.
+    pub async fn forget_derivatives(&self, id: AssetId, recipes: &str) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "WITH files AS (DELETE FROM asset_file WHERE asset_id = $1),
+                    results AS (DELETE FROM step_result WHERE asset_id = $1 AND starts_with(recipe, $2))
+                 INSERT INTO outbox (asset_id, trigger) SELECT id, 'asset.created' FROM asset WHERE id = $1",
+            )
+            .await?;
+        client.execute(&statement, &[&id.0, &recipes]).await?;
+        Ok(())
     }
 
     /// Records derivatives and what was seen while making them; returns the locations that they replace.

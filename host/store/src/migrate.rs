@@ -2,7 +2,7 @@
 
 use deadpool_postgres::Object;
 
-use crate::error::{Result, StoreError};
+use crate::error::{Result, StoreError, chain};
 
 mod embedded {
     refinery::embed_migrations!("../../migrations");
@@ -15,7 +15,7 @@ pub async fn run(client: &mut Object) -> Result<()> {
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
     let report = embedded::migrations::runner().run_async(&mut ***client).await;
     client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
-    let report = report.map_err(|error| StoreError::Migration(error.to_string()))?;
+    let report = report.map_err(|error| StoreError::Migration(chain(&error)))?;
     for migration in report.applied_migrations() {
         tracing::info!(%migration, "Migrated the database");
     }

@@ -50,6 +50,11 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Closes every connection; statements fail from now on.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
     /// Brings the schema up to date. Safe to call from many servers at once.
     pub async fn migrate(&self) -> Result<()> {
         crate::migrate::run(&mut self.client().await?).await

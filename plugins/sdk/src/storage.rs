@@ -2,67 +2,57 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::Result;
+
 #[doc(hidden)]
+#[rustfmt::skip]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
-        world: "local-storage",
+        inline: "package latent:sdk-storage; world storage { export latent:plugin/storage@0.1.0; }",
+        world: "latent:sdk-storage/storage",
         pub_export_macro: true,
-        export_macro_name: "export_bindings",
+        export_macro_name: "export_storage_bindings",
         default_bindings_module: "latent_plugin::storage::bindings",
+        with: {
+            "latent:plugin/types@0.1.0": crate::bindings::latent::plugin::types,
+            "latent:plugin/blob@0.1.0": crate::bindings::latent::plugin::blob,
+        },
         generate_all,
     });
 }
 
+pub use crate::Error;
+pub use crate::bindings::latent::plugin::blob::Blob;
+pub use crate::bindings::latent::plugin::files;
+pub use crate::bindings::latent::plugin::files::Entry;
 pub use bindings::exports::latent::plugin::storage::{Class, Object, Stored};
-pub use bindings::latent::plugin::blob::Blob;
-pub use bindings::latent::plugin::files;
-pub use bindings::latent::plugin::files::Entry;
-pub use bindings::latent::plugin::types::Error;
-
-use bindings::latent::plugin::{config, log};
 
 /// What `init` prepares and every call reads.
 pub trait Storage: Sized {
-    /// Once per instance, with the operator's settings.
-    fn new(settings: Self::Settings) -> Result<Self, Error>;
     /// The settings as a type; unknown keys are refused by serde's `deny_unknown_fields`.
     type Settings: DeserializeOwned;
+    /// Once per instance, with the operator's settings.
+    fn new(settings: Self::Settings) -> Result<Self, Error>;
 
     /// Idempotent by key and hash: a repeat finds what the first try stored.
     fn put(&self, object: Object, src: &Blob) -> Result<Stored, Error>;
     /// Where `put` stored this object, if it did.
     fn find(&self, object: Object) -> Result<Option<Stored>, Error>;
+    /// Bytes from `offset` on, to the end where `len` is none.
     fn get(&self, location: String, offset: u64, len: Option<u64>) -> Result<Blob, Error>;
+    /// What lies there, if anything does.
     fn head(&self, location: String) -> Result<Option<Stored>, Error>;
     /// Success when nothing is there.
     fn delete(&self, location: String) -> Result<(), Error>;
     /// To where the object belongs now, or the same location.
     fn relocate(&self, location: String, object: Object) -> Result<Stored, Error>;
+    /// Up to `limit` objects in order of location, after `after`.
     fn list(&self, after: Option<String>, limit: u32) -> Result<Vec<Stored>, Error>;
     /// Is the directory there, and is it ours?
     fn check(&self) -> Result<(), Error>;
     /// Bytes used and free.
     fn usage(&self) -> Result<Option<(u64, u64)>, Error>;
-}
-
-/// Reads the settings, sets the panic hook and makes the plugin. The macro calls it.
-#[doc(hidden)]
-pub fn start<T: Storage>() -> Result<T, Error> {
-    std::panic::set_hook(Box::new(|info| log::event(log::Level::Error, &info.to_string(), &[])));
-    let settings = serde_json::from_str(&config::settings())
-        .map_err(|error| Error::Invalid(format!("the plugin's settings: {error}")))?;
-    T::new(settings)
-}
-
-/// An event in the server's log.
-pub fn warn(message: &str) {
-    log::event(log::Level::Warn, message, &[]);
-}
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> u64 {
-    config::now_ms()
 }
 
 /// Exports a [`Storage`] as a plugin.
@@ -73,22 +63,7 @@ macro_rules! export_storage {
             use $crate::storage::bindings::exports::latent::plugin::storage::Guest;
             use $crate::storage::{Blob, Error, Object, Storage, Stored};
 
-            struct Export;
-
-            std::thread_local! {
-                static PLUGIN: std::cell::OnceCell<$plugin> = const { std::cell::OnceCell::new() };
-            }
-
-            fn with<R>(call: impl FnOnce(&$plugin) -> Result<R, Error>) -> Result<R, Error> {
-                PLUGIN.with(|plugin| call(plugin.get().ok_or_else(|| Error::Other("init was not called".into()))?))
-            }
-
-            impl $crate::storage::bindings::exports::latent::plugin::lifecycle::Guest for Export {
-                fn init() -> Result<(), Error> {
-                    let plugin = $crate::storage::start::<$plugin>()?;
-                    PLUGIN.with(|slot| slot.set(plugin)).map_err(|_| Error::Other("init was called twice".into()))
-                }
-            }
+            $crate::__instance!($plugin as $crate::storage::Storage, $crate::storage::bindings);
 
             impl Guest for Export {
                 fn put(object: Object, src: &Blob) -> Result<Stored, Error> {
@@ -123,7 +98,7 @@ macro_rules! export_storage {
                 }
             }
 
-            $crate::storage::bindings::export_bindings!(Export with_types_in $crate::storage::bindings);
+    $crate::storage::bindings::export_storage_bindings!(Export with_types_in $crate::storage::bindings);
         };
     };
 }

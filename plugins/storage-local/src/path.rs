@@ -31,7 +31,8 @@ impl Template {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let (field, after) = after.split_once('}').ok_or_else(|| format!("the template {text:?} has an open brace"))?;
+            let (field, after) =
+                after.split_once('}').ok_or_else(|| format!("the template {text:?} has an open brace"))?;
             if !before.is_empty() {
                 parts.push(Part::Text(before.into()));
             }
@@ -42,7 +43,9 @@ impl Template {
                 "dd" => Field::Day,
                 "hh" => Field::Hour,
                 "name" => Field::Name,
-                other => return Err(format!("{{{other}}} is none of {{owner}} {{yyyy}} {{mm}} {{dd}} {{hh}} {{name}}")),
+                other => {
+                    return Err(format!("{{{other}}} is none of {{owner}} {{yyyy}} {{mm}} {{dd}} {{hh}} {{name}}"));
+                }
             }));
             rest = after;
         }
@@ -77,7 +80,11 @@ pub fn spread(folder: &str, owner: &str, key: &str, name: &str) -> String {
 
 /// `profile/<owner>/<name>`.
 pub fn flat(folder: &str, owner: &str, name: &str) -> String {
-    if owner.is_empty() { format!("{folder}/{}", clean(name)) } else { format!("{folder}/{}/{}", clean(owner), clean(name)) }
+    if owner.is_empty() {
+        format!("{folder}/{}", clean(name))
+    } else {
+        format!("{folder}/{}/{}", clean(owner), clean(name))
+    }
 }
 
 /// `IMG.jpg`, `IMG+1.jpg`, ...

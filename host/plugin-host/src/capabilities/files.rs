@@ -210,10 +210,10 @@ fn place(root: &OwnedFd, path: &Path, source: &Blob, sha256: &[u8], durable: boo
         // Another file system, bytes in memory, or a part of a file.
         Err(_) => copy(source, &folder, name, durable),
     };
-    if let Err(error) = placed {
-        if error.kind() != io::ErrorKind::AlreadyExists || !holds(&folder, name, source, sha256)? {
-            return Err(error);
-        }
+    if let Err(error) = placed
+        && (error.kind() != io::ErrorKind::AlreadyExists || !holds(&folder, name, source, sha256)?)
+    {
+        return Err(error);
     }
     if durable {
         rfs::fsync(&folder)?;
@@ -272,7 +272,7 @@ fn entry(path: &Path, stat: &rfs::Stat) -> io::Result<Entry> {
     Ok(Entry {
         path: path.to_string_lossy().into_owned(),
         len: stat.st_size as u64,
-        modified_ms: seconds * 1_000 + stat.st_mtime_nsec as u64 / 1_000_000,
+        modified_ms: seconds * 1_000 + stat.st_mtime_nsec / 1_000_000,
     })
 }
 

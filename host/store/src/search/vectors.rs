@@ -102,8 +102,9 @@ impl Store {
                 let ef = tuning.ef.max(limit).min(1000);
                 transaction.batch_execute(&settings(ef, tuning.max_scanned.max(limit * 4))).await?;
                 format!(
+                    // `+ 0`: a relaxed scan is nearly in order, and the planner would take its word for it.
                     "WITH near AS MATERIALIZED ({candidates} ORDER BY e.embedding <#> {vector} LIMIT {limit})
-                     SELECT asset_id, (-distance)::real FROM near ORDER BY distance"
+                     SELECT asset_id, (-distance)::real FROM near ORDER BY distance + 0"
                 )
             }
             None => {

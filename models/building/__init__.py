@@ -1,0 +1,1 @@
+"""The parts of models/build.py: packages of weights in, ONNX files out."""

@@ -1,0 +1,103 @@
+//! A whole server inside the test: its own database, Valkey, storage and port.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use runtime::{RuntimeConfig, Services};
+use server::{Role, Running, Settings, config};
+use tempfile::TempDir;
+
+use crate::{Client, Database};
+
+/// A running server. Its folder goes with it.
+pub struct TestApp {
+    /// Nobody: sign up or set a token.
+    pub anonymous: Client,
+    pub database: Database,
+    pub settings: Settings,
+    pub running: Running,
+    pub valkey: Services,
+    folder: TempDir,
+}
+
+impl TestApp {
+    /// With default settings.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With settings that a test chooses.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::Builder::new().prefix("lt").tempdir().unwrap();
+        let database = Database::new().await;
+        let redis = folder.path().join("redis");
+        let config = RuntimeConfig { data_dir: redis, kit: crate::kit(), postgres: false, valkey: true };
+        let valkey = Services::start(&config).unwrap();
+        let mut settings = settings(folder.path());
+        settings.database.url.clone_from(&database.url);
+        settings.redis.url = valkey.redis_url().unwrap().to_owned();
+        change(&mut settings);
+        let running = start(&settings).await;
+        let anonymous = Client::new(&format!("http://{}", running.address.unwrap()));
+        Self { anonymous, database, settings, running, valkey, folder }
+    }
+
+    /// The first account, signed in.
+    pub async fn sign_up(&self) -> Client {
+        self.anonymous.clone().sign_up().await
+    }
+
+    /// Where the originals lie.
+    pub fn library(&self) -> PathBuf {
+        self.settings.storage.backend["main"].files.clone()
+    }
+
+    /// Every file below the library, as paths relative to it, sorted; without the marker.
+    pub fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        list(&self.library(), &self.library(), &mut found);
+        found.retain(|path| path != ".latent");
+        found.sort();
+        found
+    }
+
+    /// Stops and starts on the same database and folders. A process would be new; so is everything here.
+    pub async fn restart(self) -> Self {
+        let Self { anonymous, database, settings, running, valkey, folder } = self;
+        running.stop().await;
+        let running = start(&settings).await;
+        let anonymous = Client { url: format!("http://{}", running.address.unwrap()), ..anonymous };
+        Self { anonymous, database, settings, running, valkey, folder }
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// The defaults, in a folder, on a port that the system chooses. Compiled plugins are shared: compiling is not what a test tests.
+pub fn settings(folder: &Path) -> Settings {
+    let mut settings = config::load(None, []).unwrap();
+    settings.data_dir = folder.join("data");
+    settings.kit = crate::kit();
+    settings.server.port = 0;
+    settings.storage.backend.get_mut("main").unwrap().files = folder.join("data/library");
+    settings.plugin_host.cache = std::env::temp_dir().join("latent-tests-compiled");
+    settings
+}
+
+async fn start(settings: &Settings) -> Running {
+    server::start(settings, Role::All, Vec::new(), Arc::new(String::new)).await.unwrap()
+}
+
+fn list(root: &Path, folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            list(root, &path, found);
+        } else {
+            found.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
+        }
+    }
+}

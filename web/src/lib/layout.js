@@ -1,0 +1,88 @@
+// Justified rows: every photo keeps its shape, every row but the last is as wide as the page.
+
+/**
+ * @typedef {{ top: number, left: number, width: number, height: number }} Box
+ * @typedef {{ boxes: Box[], height: number }} Layout
+ */
+
+/**
+ * @param {number[]} ratios width / height of each photo
+ * @param {number} width of the page, in pixels
+ * @param {number} target height of a row
+ * @param {number} gap between photos
+ * @returns {Layout}
+ */
+export function justify(ratios, width, target, gap) {
+  /** @type {Box[]} */
+  const boxes = [];
+  let top = 0;
+  let start = 0;
+  while (start < ratios.length) {
+    let sum = 0;
+    let end = start;
+    // A row is full when it would be lower than the target; panoramas and slivers are held within reason.
+    while (end < ratios.length && (end === start || rowHeight(sum, end - start, width, gap) > target)) {
+      sum += reasonable(ratios[end] ?? 1);
+      end += 1;
+    }
+    const full = rowHeight(sum, end - start, width, gap);
+    const isLast = end === ratios.length;
+    const height = isLast ? Math.min(full, target) : full;
+    let left = 0;
+    for (let at = start; at < end; at += 1) {
+      const isEnd = at === end - 1 && (!isLast || full <= target);
+      const wide = isEnd ? width - left : reasonable(ratios[at] ?? 1) * height;
+      boxes.push({ top, left, width: wide, height });
+      left += wide + gap;
+    }
+    top += height + gap;
+    start = end;
+  }
+  return { boxes, height: Math.max(0, top - gap) };
+}
+
+/** @param {number} sum @param {number} count @param {number} width @param {number} gap */
+function rowHeight(sum, count, width, gap) {
+  return sum === 0 ? Infinity : (width - gap * (count - 1)) / sum;
+}
+
+/** @param {number} ratio */
+export function reasonable(ratio) {
+  return Number.isFinite(ratio) && ratio > 0 ? Math.min(3, Math.max(0.45, ratio)) : 1;
+}
+
+/**
+ * How high a month will be before its photos are known.
+ * @param {number} count @param {number} width @param {number} target @param {number} gap
+ */
+export function estimate(count, width, target, gap) {
+  const perRow = Math.max(1, Math.floor(width / (target * 1.35)));
+  const rows = Math.ceil(count / perRow);
+  return rows * (target + gap) - gap;
+}
+
+/**
+ * The box above or below another one: the nearest by its middle, in the next row.
+ * @param {Box[]} boxes @param {number} at @param {1 | -1} direction
+ * @returns {number | null}
+ */
+export function vertical(boxes, at, direction) {
+  const from = boxes[at];
+  if (!from) return null;
+  const middle = from.left + from.width / 2;
+  let best = null;
+  let bestDistance = Infinity;
+  let row = null;
+  for (let other = at + direction; other >= 0 && other < boxes.length; other += direction) {
+    const box = boxes[other];
+    if (!box || box.top === from.top) continue;
+    if (row === null) row = box.top;
+    if (box.top !== row) break;
+    const distance = Math.abs(box.left + box.width / 2 - middle);
+    if (distance < bestDistance) {
+      bestDistance = distance;
+      best = other;
+    }
+  }
+  return best;
+}
