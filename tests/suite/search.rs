@@ -99,7 +99,12 @@ async fn finds_by_what_is_known_and_only_the_owners() {
         assets.push(world.asset(owner, n).await);
     }
     world.asset(other, 0).await;
-    world.set("INSERT INTO asset_exif (asset_id, city, country, make, rating) VALUES ($1, 'Köln', 'Germany', 'Canon', 5)", assets[1]).await;
+    world
+        .set(
+            "INSERT INTO asset_exif (asset_id, city, country, make, rating) VALUES ($1, 'Köln', 'Germany', 'Canon', 5)",
+            assets[1],
+        )
+        .await;
     world.set("INSERT INTO asset_exif (asset_id, city, country) VALUES ($1, 'Paris', 'France')", assets[2]).await;
     world.set("UPDATE asset SET is_favorite = true WHERE id = $1", assets[4]).await;
     world.set("UPDATE asset SET visibility = 'archive' WHERE id = $1", assets[5]).await;
@@ -107,7 +112,9 @@ async fn finds_by_what_is_known_and_only_the_owners() {
     world.set("UPDATE asset SET original_file_name = '100%_sure.JPG' WHERE id = $1", assets[8]).await;
     let of = || AssetFilter::of(owner);
     let is = |wanted: &[usize]| wanted.iter().map(|n| assets[*n]).collect::<HashSet<_>>();
-    let at = |minute: i64| "2024-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap() + jiff::SignedDuration::from_mins(minute);
+    let at = |minute: i64| {
+        "2024-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap() + jiff::SignedDuration::from_mins(minute)
+    };
 
     assert_eq!(world.found(&of()).await, is(&[0, 1, 2, 3, 4, 6, 8]));
     assert_eq!(world.found(&AssetFilter { with_deleted: true, ..of() }).await, is(&[0, 1, 2, 3, 4, 6, 7, 8]));
@@ -116,9 +123,15 @@ async fn finds_by_what_is_known_and_only_the_owners() {
     assert_eq!(world.found(&AssetFilter { is_favorite: Some(true), ..of() }).await, is(&[4]));
     assert_eq!(world.found(&AssetFilter { city: Some(Some("Köln".into())), ..of() }).await, is(&[1]));
     assert_eq!(world.found(&AssetFilter { city: Some(None), ..of() }).await, is(&[0, 3, 4, 6, 8]));
-    assert_eq!(world.found(&AssetFilter { rating: Some(Some(5)), make: Some(Some("Canon".into())), ..of() }).await, is(&[1]));
+    assert_eq!(
+        world.found(&AssetFilter { rating: Some(Some(5)), make: Some(Some("Canon".into())), ..of() }).await,
+        is(&[1])
+    );
     assert_eq!(world.found(&AssetFilter { file_name: Some("%_SURE".into()), ..of() }).await, is(&[8]), "no wildcards");
-    assert_eq!(world.found(&AssetFilter { taken_after: Some(at(2)), taken_before: Some(at(4)), ..of() }).await, is(&[2, 3, 4]));
+    assert_eq!(
+        world.found(&AssetFilter { taken_after: Some(at(2)), taken_before: Some(at(4)), ..of() }).await,
+        is(&[2, 3, 4])
+    );
     assert_eq!(world.found(&AssetFilter { nothing: true, ..of() }).await, is(&[]));
     assert_eq!(world.store.suggestions(&of(), Suggest::City).await.unwrap(), ["Köln", "Paris"]);
     let german = AssetFilter { country: Some(Some("Germany".into())), ..of() };
@@ -149,7 +162,9 @@ async fn the_index_finds_what_a_scan_finds_also_behind_a_filter() {
     let mut chance = Chance(3);
     let centres: Vec<Vec<f32>> = (0..40).map(|_| chance.vector()).collect();
     let near = |centre: &[f32], chance: &mut Chance| {
-        unit(centre.iter().map(|value| value + 0.7 * chance.normal() / (DIMENSIONS as f32).sqrt()).collect::<Vec<f32>>())
+        unit(
+            centre.iter().map(|value| value + 0.7 * chance.normal() / (DIMENSIONS as f32).sqrt()).collect::<Vec<f32>>(),
+        )
     };
     for n in 0..2_000 {
         let asset = world.asset(if n % 10 == 0 { rare } else { common }, n).await;

@@ -23,7 +23,7 @@ pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> Result<Linker<Host
     let to = &mut linker;
     for interface in interfaces {
         match *interface {
-            "types" => lent::types::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "types" => types::add_to_linker::<HostState, Own>(to, |state| state)?,
             "log" => lent::log::add_to_linker::<HostState, Own>(to, |state| state)?,
             "config" => lent::config::add_to_linker::<HostState, Own>(to, |state| state)?,
             "blob" => lent::blob::add_to_linker::<HostState, Own>(to, |state| state)?,

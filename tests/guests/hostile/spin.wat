@@ -1,0 +1,4 @@
+;; Never comes back.
+;; detect
+(loop $forever (br $forever))
+(global.get $one)
