@@ -60,7 +60,9 @@ async fn a_login_sets_cookies_that_work_and_a_logout_ends_them() {
     let cookies: Vec<String> =
         answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
     assert!(cookies.iter().any(|cookie| cookie.starts_with("immich_access_token=") && cookie.contains("HttpOnly")));
-    assert!(cookies.iter().any(|cookie| cookie.starts_with("immich_is_authenticated=true") && !cookie.contains("HttpOnly")));
+    assert!(
+        cookies.iter().any(|cookie| cookie.starts_with("immich_is_authenticated=true") && !cookie.contains("HttpOnly"))
+    );
     let pairs: Vec<&str> = cookies.iter().filter_map(|cookie| cookie.split(';').next()).collect();
     let with_cookies = |method, path: &str| {
         client.http.request(method, format!("{}/api{path}", client.url)).header("cookie", pairs.join("; "))

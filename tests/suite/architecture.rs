@@ -20,7 +20,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "types", "store", "blobs", "queue", "media", "inference", "runtime", "plugin-host", "gallery", "pipelines", "api",
+            "types",
+            "store",
+            "blobs",
+            "queue",
+            "media",
+            "inference",
+            "runtime",
+            "plugin-host",
+            "gallery",
+            "pipelines",
+            "api",
         ],
     ),
 ];

@@ -125,7 +125,8 @@ async fn changes_are_kept_and_impossible_ones_refused() {
     let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
     client.processed(&id).await;
     let path = format!("/assets/{id}");
-    let changed = client.put(&path, &json!({ "isFavorite": true, "description": "Ein Strand", "rating": 4 })).await.ok();
+    let changed =
+        client.put(&path, &json!({ "isFavorite": true, "description": "Ein Strand", "rating": 4 })).await.ok();
     assert_eq!(changed["isFavorite"], true);
     assert_eq!(changed["exifInfo"]["description"], "Ein Strand");
     assert_eq!(changed["exifInfo"]["rating"], 4);

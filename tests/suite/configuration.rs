@@ -35,7 +35,8 @@ fn a_value_of_the_wrong_kind_is_an_error() {
 
 #[test]
 fn a_backend_of_ones_own_is_known_and_its_mistakes_too() {
-    let text = "[storage]\noriginals = \"nas\"\n[storage.backend.nas]\nplugin = \"storage-local\"\nfiles = \"/srv/photos\"";
+    let text =
+        "[storage]\noriginals = \"nas\"\n[storage.backend.nas]\nplugin = \"storage-local\"\nfiles = \"/srv/photos\"";
     assert_eq!(load(text, &[]).unwrap().storage.backend["nas"].files, std::path::Path::new("/srv/photos"));
     let error = load("[storage.backend.nas]\nplugin = \"storage-local\"\nfile = \"/srv\"", &[]).unwrap_err();
     assert_eq!(

@@ -111,7 +111,8 @@ async fn kill_nine_of_the_server_while_it_works_loses_nothing() {
     }
     let client = again(&program).await;
     let possible: Vec<u32> = (0..3).flat_map(|round| (0..8).map(move |at| round * 100 + at)).collect();
-    let others: Vec<u32> = possible.into_iter().filter(|seed| !acknowledged.iter().any(|(_, known)| known == seed)).collect();
+    let others: Vec<u32> =
+        possible.into_iter().filter(|seed| !acknowledged.iter().any(|(_, known)| known == seed)).collect();
     everything_is_there(&client, &acknowledged, &others).await;
 }
 

@@ -7,18 +7,20 @@ use tests::TestApp;
 
 /// The labelled photos, which xtask puts there.
 fn photos() -> PathBuf {
-    let folder = std::env::var_os("LATENT_PHOTOS").expect("LATENT_PHOTOS names the folder with the photos: run `cargo xtask test`");
+    let folder = std::env::var_os("LATENT_PHOTOS")
+        .expect("LATENT_PHOTOS names the folder with the photos: run `cargo xtask test`");
     PathBuf::from(folder)
 }
 
 #[tokio::test]
-async fn signs_up_uploads_shows_and_signs_out() {
-    let app = TestApp::start().await;
+async fn signs_up_uploads_searches_names_a_person_and_signs_out() {
+    let app = TestApp::seeing().await;
     let url = app.anonymous.url.clone();
     let shots = tests::bin_dir().join("screenshots");
     let run = tests::root().join("tests/browser/run.mjs");
     let mut command = Command::new("node");
     command.arg(run).arg(url).arg(photos()).arg("--shots").arg(&shots);
+    command.args(["--search", "a cup of coffee=coffee.png", "--search", "a cat=chelsea.png", "--people", "2"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\nScreenshots are in {}", shots.display());
@@ -27,7 +29,9 @@ async fn signs_up_uploads_shows_and_signs_out() {
 #[tokio::test]
 async fn is_served_with_a_strict_policy_and_its_files_for_ever() {
     let app = TestApp::start().await;
-    let get = |path: &str| app.anonymous.http.get(format!("{}{path}", app.anonymous.url)).header("accept", "text/html").send();
+    let get = |path: &str| {
+        app.anonymous.http.get(format!("{}{path}", app.anonymous.url)).header("accept", "text/html").send()
+    };
     let index = get("/people/7").await.unwrap();
     assert_eq!(index.status(), 200, "the page knows its own routes");
     let policy = index.headers()["content-security-policy"].to_str().unwrap().to_owned();

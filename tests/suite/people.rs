@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use store::Store;
 use store::faces::Rules;
 use store::people::PersonChanges;
 use store::search::{Space, SpaceKind};
-use store::Store;
 use tests::Database;
 use types::{AssetId, DetectedFace, PersonId, Rect, UserId};
 

@@ -33,7 +33,9 @@ async fn every_orientation_ends_upright() {
     let app = TestApp::start().await;
     let client = app.sign_up().await;
     // What the stored pixels of each orientation look like is the inverse of what the viewer does with them.
-    for (orientation, shown) in [(1, "rgbw"), (2, "grwb"), (3, "wbgr"), (4, "bwrg"), (5, "rbgw"), (6, "brwg"), (7, "wgbr"), (8, "gwrb")] {
+    for (orientation, shown) in
+        [(1, "rgbw"), (2, "grwb"), (3, "wbgr"), (4, "bwrg"), (5, "rbgw"), (6, "brwg"), (7, "wgbr"), (8, "gwrb")]
+    {
         let exif = Exif { orientation, ..Exif::default() };
         let id = client.uploaded("a.jpg", photos::encoded_jpeg(640, 480, u32::from(orientation), Some(&exif))).await;
         let asset = client.processed(&id).await;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use store::search::{AssetFilter, Order, Space, SpaceKind, Suggest, Tuning};
 use store::Store;
+use store::search::{AssetFilter, Order, Space, SpaceKind, Suggest, Tuning};
 use tests::Database;
 use types::{AssetId, AssetType, UserId, Visibility};
 

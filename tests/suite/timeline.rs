@@ -1,14 +1,19 @@
 //! The timeline: months, and the photos of one.
 
-use tests::photos::{self, Exif};
 use tests::TestApp;
+use tests::photos::{self, Exif};
 
 #[tokio::test]
 async fn months_are_those_of_the_wall_clock_where_the_photo_was_taken() {
     let app = TestApp::start().await;
     let client = app.sign_up().await;
     let photo = |seed, taken, offset| {
-        photos::encoded_jpeg(320, 240, seed, Some(&Exif { taken: Some(taken), offset: Some(offset), ..Exif::default() }))
+        photos::encoded_jpeg(
+            320,
+            240,
+            seed,
+            Some(&Exif { taken: Some(taken), offset: Some(offset), ..Exif::default() }),
+        )
     };
     // Half past eleven in the evening in Tokyo, of the same instant as half past two in the afternoon in UTC.
     let late = client.uploaded("a.jpg", photo(1, "2020:01:31 23:30:00", "+09:00")).await;

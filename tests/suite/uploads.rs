@@ -115,7 +115,8 @@ async fn what_is_missing_or_malformed_is_named_and_leaves_nothing() {
     let app = TestApp::start().await;
     let client = app.sign_up().await;
     let file = || Part::bytes(photos::jpeg(20)).file_name("a.jpg");
-    let dates = || Form::new().text("fileCreatedAt", "2024-01-01T00:00:00Z").text("fileModifiedAt", "2024-01-01T00:00:00Z");
+    let dates =
+        || Form::new().text("fileCreatedAt", "2024-01-01T00:00:00Z").text("fileModifiedAt", "2024-01-01T00:00:00Z");
     let cases = [
         ("assetData", dates()),
         ("fileCreatedAt", Form::new().part("assetData", file()).text("fileModifiedAt", "2024-01-01T00:00:00Z")),

@@ -21,9 +21,14 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// With default settings.
+    /// With default settings, and without the plugins that look at photos: what they find is tested where it matters.
     pub async fn start() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// With faces and search.
+    pub async fn seeing() -> Self {
+        Self::with(|settings| settings.plugins.values_mut().for_each(|plugin| plugin.enabled = true)).await
     }
 
     /// With settings that a test chooses.
@@ -82,6 +87,7 @@ pub fn settings(folder: &Path) -> Settings {
     settings.data_dir = folder.join("data");
     settings.kit = crate::kit();
     settings.server.port = 0;
+    settings.plugins.values_mut().for_each(|plugin| plugin.enabled = false);
     settings.storage.backend.get_mut("main").unwrap().files = folder.join("data/library");
     settings.plugin_host.cache = std::env::temp_dir().join("latent-tests-compiled");
     settings

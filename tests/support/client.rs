@@ -31,7 +31,10 @@ impl Answer {
 
     /// `400 message`, for snapshots of errors.
     pub fn error(&self) -> String {
-        let fields = self.body["errors"].as_array().map(|errors| format!(" {}", Value::from(errors.clone()))).unwrap_or_default();
+        let fields = self.body["errors"]
+            .as_array()
+            .map(|errors| format!(" {}", Value::from(errors.clone())))
+            .unwrap_or_default();
         format!("{} {}{fields}", self.status.as_u16(), self.body["message"].as_str().unwrap_or("(no message)"))
     }
 }
@@ -51,7 +54,8 @@ impl Client {
 
     /// Signs in to what [`Client::sign_up`] created.
     pub async fn log_in(&mut self) {
-        let login = self.post("/auth/login", &json!({ "email": "ann@example.org", "password": "correct horse" })).await.ok();
+        let login =
+            self.post("/auth/login", &json!({ "email": "ann@example.org", "password": "correct horse" })).await.ok();
         self.token = login["accessToken"].as_str().map(str::to_owned);
         self.user_id = login["userId"].as_str().unwrap_or("").to_owned();
     }

@@ -134,7 +134,8 @@ impl Directory {
     }
 
     fn len(&self) -> u32 {
-        let outside: usize = self.0.iter().map(|entry| if entry.3.len() > 4 { entry.3.len().next_multiple_of(2) } else { 0 }).sum();
+        let outside: usize =
+            self.0.iter().map(|entry| if entry.3.len() > 4 { entry.3.len().next_multiple_of(2) } else { 0 }).sum();
         (2 + 12 * self.0.len() + 4 + outside) as u32
     }
 

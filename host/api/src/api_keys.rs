@@ -11,9 +11,9 @@ use store::accounts::ApiKey;
 use types::ApiKeyId;
 use types::wire::iso;
 
+use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Id, Json};
-use crate::ApiState;
 
 pub fn routes() -> Router<ApiState> {
     Router::new()

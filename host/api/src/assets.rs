@@ -210,7 +210,11 @@ struct BulkCheckItem {
     checksum: String,
 }
 
-async fn check_bulk_upload(State(state): State<ApiState>, auth: Auth, Json(body): Json<BulkCheck>) -> Result<Answer<Value>> {
+async fn check_bulk_upload(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<BulkCheck>,
+) -> Result<Answer<Value>> {
     let user = auth.may("asset.upload")?;
     if body.assets.len() > MOST_CHECKED {
         return Err(ApiError::field("assets", format!("at most {MOST_CHECKED} at once")));
@@ -218,7 +222,9 @@ async fn check_bulk_upload(State(state): State<ApiState>, auth: Auth, Json(body)
     let checksums = body
         .assets
         .iter()
-        .map(|item| parse_sha1(&item.checksum).ok_or_else(|| ApiError::field("checksum", "is no SHA-1 in base64 or hex")))
+        .map(|item| {
+            parse_sha1(&item.checksum).ok_or_else(|| ApiError::field("checksum", "is no SHA-1 in base64 or hex"))
+        })
         .collect::<Result<Vec<_>>>()?;
     let known = state.gallery.known(user, &checksums).await?;
     let results: Vec<Value> = body

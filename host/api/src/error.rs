@@ -59,7 +59,9 @@ impl From<GalleryError> for ApiError {
             GalleryError::Storage(StorageError::Unavailable(_)) | GalleryError::Queue(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            GalleryError::Store(_) | GalleryError::Storage(_) | GalleryError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            GalleryError::Store(_) | GalleryError::Storage(_) | GalleryError::Io(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         Self::new(status, error.to_string())
     }

@@ -73,7 +73,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(rejection @ JsonRejection::BytesRejection(_)) => Err(ApiError::new(rejection.status(), rejection.body_text())),
+            Err(rejection @ JsonRejection::BytesRejection(_)) => {
+                Err(ApiError::new(rejection.status(), rejection.body_text()))
+            }
             Err(rejection) => Err(validation(&rejection.body_text())),
         }
     }

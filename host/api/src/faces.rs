@@ -64,7 +64,8 @@ struct Drawn {
 
 impl Drawn {
     fn read(&self) -> Result<DrawnFace> {
-        let inside = |at: i32, size: i32, of: i32| at >= 0 && size > 0 && i64::from(at) + i64::from(size) <= i64::from(of);
+        let inside =
+            |at: i32, size: i32, of: i32| at >= 0 && size > 0 && i64::from(at) + i64::from(size) <= i64::from(of);
         if !inside(self.x, self.width, self.image_width) || !inside(self.y, self.height, self.image_height) {
             return Err(ApiError::field("width", "the face must lie within the image"));
         }

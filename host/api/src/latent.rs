@@ -31,6 +31,9 @@ async fn get_asset_steps(State(state): State<ApiState>, auth: Auth, Id(id): Id<A
 async fn get_asset_errors(State(state): State<ApiState>, auth: Auth, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
     let errors = state.gallery.errors_of(auth.may("asset.read")?, id).await?;
     Ok(Answer(
-        errors.iter().map(|error| json!({ "step": error.step, "message": error.message, "at": iso(error.at) })).collect(),
+        errors
+            .iter()
+            .map(|error| json!({ "step": error.step, "message": error.message, "at": iso(error.at) }))
+            .collect(),
     ))
 }

@@ -75,7 +75,11 @@ struct Listing {
     with_hidden: bool,
 }
 
-async fn get_all_people(State(state): State<ApiState>, auth: Auth, Query(query): Query<Listing>) -> Result<Answer<Value>> {
+async fn get_all_people(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<Listing>,
+) -> Result<Answer<Value>> {
     let user = auth.may("person.read")?;
     let (page, size) = (query.page.unwrap_or(1), query.size.unwrap_or(PAGE));
     if page == 0 || !(1..=1_000).contains(&size) {
@@ -151,7 +155,11 @@ fn birth_date(text: Option<String>) -> Result<Option<Date>> {
     Ok(Some(text.get(..10).ok_or_else(wrong)?.parse().map_err(|_| wrong())?))
 }
 
-async fn create_person(State(state): State<ApiState>, auth: Auth, Json(body): Json<Changes>) -> Result<impl IntoResponse> {
+async fn create_person(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<Changes>,
+) -> Result<impl IntoResponse> {
     let user = auth.may("person.create")?;
     let person = state.gallery.people().create(user.id, &body.read()?.changes).await?;
     Ok((StatusCode::CREATED, Answer(json(&person))))
@@ -179,7 +187,11 @@ struct OneOfMany {
     changes: Changes,
 }
 
-async fn update_people(State(state): State<ApiState>, auth: Auth, Json(body): Json<ManyChanges>) -> Result<Answer<Value>> {
+async fn update_people(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<ManyChanges>,
+) -> Result<Answer<Value>> {
     let user = auth.may("person.update")?;
     let mut answers = Vec::with_capacity(body.people.len());
     for OneOfMany { id, changes } in body.people {
@@ -263,12 +275,20 @@ async fn reassign_faces(
     Ok(Answer(people.iter().map(json).collect()))
 }
 
-async fn get_person_statistics(State(state): State<ApiState>, auth: Auth, Id(id): Id<PersonId>) -> Result<Answer<Value>> {
+async fn get_person_statistics(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Id(id): Id<PersonId>,
+) -> Result<Answer<Value>> {
     let user = auth.may("person.statistics")?;
     Ok(Answer(json!({ "assets": state.gallery.people().count_photos(user.id, id).await? })))
 }
 
-async fn get_person_thumbnail(State(state): State<ApiState>, auth: Auth, Id(id): Id<PersonId>) -> Result<impl IntoResponse> {
+async fn get_person_thumbnail(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Id(id): Id<PersonId>,
+) -> Result<impl IntoResponse> {
     let user = auth.may("person.read")?;
     let blob = state.gallery.people().thumbnail(user.id, id).await?;
     let bytes = blob.read().await.map_err(gallery::GalleryError::from)?;

@@ -24,12 +24,20 @@ enum Asked {
 }
 
 /// Answers with the file, a part of it, or 304.
-pub async fn serve(gallery: &Gallery, headers: &HeaderMap, file: &StoredFile, kind: &str, etag: &str) -> Result<Response> {
+pub async fn serve(
+    gallery: &Gallery,
+    headers: &HeaderMap,
+    file: &StoredFile,
+    kind: &str,
+    etag: &str,
+) -> Result<Response> {
     let etag = format!("\"{etag}\"");
     let len = file.size as u64;
     let mut response = Response::new(Body::empty());
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag || one.trim() == "*")) {
+    if known.is_some_and(|known| {
+        known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag || one.trim() == "*")
+    }) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         match asked(headers, len, &etag) {
@@ -77,7 +85,9 @@ fn http_date(at: jiff::Timestamp) -> String {
 
 /// One range. Several at once, or a malformed one, get everything, as RFC 9110 allows.
 fn asked(headers: &HeaderMap, len: u64, etag: &str) -> Asked {
-    let Some(range) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Asked::Everything };
+    let Some(range) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
+        return Asked::Everything;
+    };
     if headers.get(header::IF_RANGE).is_some_and(|value| value.as_bytes() != etag.as_bytes()) {
         return Asked::Everything;
     }

@@ -97,7 +97,11 @@ struct Body {
 
 impl Body {
     fn filter(&self, owner: UserId) -> Result<AssetFilter> {
-        let later = [("filter", self.filter.is_some()), ("cursor", self.cursor.is_some()), ("orderBy", self.order_by.is_some())];
+        let later = [
+            ("filter", self.filter.is_some()),
+            ("cursor", self.cursor.is_some()),
+            ("orderBy", self.order_by.is_some()),
+        ];
         if let Some((name, _)) = later.into_iter().find(|(_, there)| *there) {
             return Err(ApiError::field(name, "is not supported yet"));
         }
@@ -105,7 +109,9 @@ impl Body {
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "Elevated permission is required"));
         }
         let checksum = match &self.checksum {
-            Some(text) => Some(parse_sha1(text).ok_or_else(|| ApiError::field("checksum", "is no SHA-1 in base64 or hex"))?),
+            Some(text) => {
+                Some(parse_sha1(text).ok_or_else(|| ApiError::field("checksum", "is no SHA-1 in base64 or hex"))?)
+            }
             None => None,
         };
         let texts = [&self.original_file_name, &self.original_path, &self.description, &self.query, &self.language];
@@ -173,7 +179,8 @@ impl Body {
             }
         }
         if self.with_people {
-            let mut pairs: Vec<(AssetId, &mut Value)> = page.assets.iter().map(|asset| asset.id).zip(&mut items).collect();
+            let mut pairs: Vec<(AssetId, &mut Value)> =
+                page.assets.iter().map(|asset| asset.id).zip(&mut items).collect();
             people::add_to(&state.gallery, &mut pairs).await?;
         }
         Ok(items)
@@ -234,7 +241,11 @@ struct Large {
     visibility: Option<Visibility>,
 }
 
-async fn search_large_assets(State(state): State<ApiState>, auth: Auth, Query(query): Query<Large>) -> Result<Answer<Value>> {
+async fn search_large_assets(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<Large>,
+) -> Result<Answer<Value>> {
     let user = auth.may("asset.read")?;
     let body = Body {
         size: query.size,
@@ -249,7 +260,11 @@ async fn search_large_assets(State(state): State<ApiState>, auth: Auth, Query(qu
     Ok(Answer(body.items(&state, &found).await?.into()))
 }
 
-async fn search_asset_statistics(State(state): State<ApiState>, auth: Auth, Json(body): Json<Body>) -> Result<Answer<Value>> {
+async fn search_asset_statistics(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<Body>,
+) -> Result<Answer<Value>> {
     let user = auth.may("asset.statistics")?;
     Ok(Answer(json!({ "total": state.gallery.search().count(&body.filter(user.id)?).await? })))
 }
@@ -262,7 +277,11 @@ struct PersonName {
     with_hidden: bool,
 }
 
-async fn search_person(State(state): State<ApiState>, auth: Auth, Query(query): Query<PersonName>) -> Result<Answer<Value>> {
+async fn search_person(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<PersonName>,
+) -> Result<Answer<Value>> {
     let user = auth.may("person.read")?;
     let name = query.name.replace('\0', "");
     let people = state.gallery.people().named(user.id, name.trim(), query.with_hidden).await?;

@@ -40,12 +40,8 @@ struct Filter {
 
 impl Filter {
     fn read(&self, owner: UserId) -> Result<TimelineFilter> {
-        let unknown = [
-            ("albumId", &self.album_id),
-            ("personId", &self.person_id),
-            ("tagId", &self.tag_id),
-            ("bbox", &self.bbox),
-        ];
+        let unknown =
+            [("albumId", &self.album_id), ("personId", &self.person_id), ("tagId", &self.tag_id), ("bbox", &self.bbox)];
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
             return Err(ApiError::field(name, "is not supported yet"));
         }
@@ -66,13 +62,21 @@ impl Filter {
     }
 }
 
-async fn get_time_buckets(State(state): State<ApiState>, auth: Auth, Query(query): Query<Filter>) -> Result<Answer<Value>> {
+async fn get_time_buckets(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<Filter>,
+) -> Result<Answer<Value>> {
     let user = auth.may("asset.read")?;
     let buckets = state.gallery.time_buckets(&query.read(user.id)?).await?;
     Ok(Answer(buckets.iter().map(|(month, count)| json!({ "timeBucket": month, "count": count })).collect()))
 }
 
-async fn get_time_bucket(State(state): State<ApiState>, auth: Auth, Query(query): Query<Filter>) -> Result<impl IntoResponse> {
+async fn get_time_bucket(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<Filter>,
+) -> Result<impl IntoResponse> {
     let user = auth.may("asset.read")?;
     let filter = query.read(user.id)?;
     let text = query.time_bucket.ok_or_else(|| ApiError::field("timeBucket", "is missing"))?;

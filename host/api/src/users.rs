@@ -75,12 +75,14 @@ struct UpdateMe {
     password: Option<String>,
 }
 
-async fn update_my_user(State(state): State<ApiState>, auth: Auth, Json(body): Json<UpdateMe>) -> Result<Answer<Value>> {
+async fn update_my_user(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<UpdateMe>,
+) -> Result<Answer<Value>> {
     let id = auth.may("user.update")?.id;
-    let user = state
-        .gallery
-        .update_me(id, body.name.as_deref(), body.email.as_deref(), body.password.as_deref())
-        .await?;
+    let user =
+        state.gallery.update_me(id, body.name.as_deref(), body.email.as_deref(), body.password.as_deref()).await?;
     Ok(Answer(admin_json(&user)))
 }
 

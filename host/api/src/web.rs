@@ -28,7 +28,8 @@ async fn page(uri: Uri, headers: HeaderMap) -> Response {
         let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
         return answer(file.data.into_owned(), file.metadata.mimetype(), cache);
     }
-    let wants_html = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
+    let wants_html =
+        headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
     match Page::get("index.html") {
         Some(file) if wants_html => answer(file.data.into_owned(), "text/html; charset=utf-8", "no-cache"),
         _ => (StatusCode::NOT_FOUND, "Not found").into_response(),

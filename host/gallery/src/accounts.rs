@@ -60,7 +60,9 @@ impl Gallery {
         let hash = hash_password(password.to_owned()).await?;
         match self.store().insert_first_admin(UserId::generate(), email.trim(), name.trim(), &hash).await {
             Ok(user) => Ok(user),
-            Err(error) if error.is_constraint("app_user_first_admin") || error.is_constraint("app_user_storage_label_key") => {
+            Err(error)
+                if error.is_constraint("app_user_first_admin") || error.is_constraint("app_user_storage_label_key") =>
+            {
                 Err(taken())
             }
             Err(error) => Err(error.into()),
@@ -223,8 +225,9 @@ async fn verify_password(password: String, hash: Option<String>) -> Result<bool>
     let verified = tokio::task::spawn_blocking(move || match hash {
         // Hashes that were imported from Immich.
         Some(hash) if hash.starts_with("$2") => bcrypt::verify(password, &hash).unwrap_or(false),
-        Some(hash) => PasswordHash::new(&hash)
-            .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok()),
+        Some(hash) => {
+            PasswordHash::new(&hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
+        }
         None => {
             let _ = argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng));
             false

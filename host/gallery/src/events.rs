@@ -7,13 +7,31 @@ use types::{AssetId, PersonId, UserId};
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The asset is there and has its thumbnail.
-    UploadReady { owner: UserId, asset: AssetId },
-    AssetUpdated { owner: UserId, asset: AssetId },
-    AssetDeleted { owner: UserId, asset: AssetId },
-    AssetsTrashed { owner: UserId, assets: Vec<AssetId> },
-    AssetsRestored { owner: UserId, assets: Vec<AssetId> },
+    UploadReady {
+        owner: UserId,
+        asset: AssetId,
+    },
+    AssetUpdated {
+        owner: UserId,
+        asset: AssetId,
+    },
+    AssetDeleted {
+        owner: UserId,
+        asset: AssetId,
+    },
+    AssetsTrashed {
+        owner: UserId,
+        assets: Vec<AssetId>,
+    },
+    AssetsRestored {
+        owner: UserId,
+        assets: Vec<AssetId>,
+    },
     /// The person has a new thumbnail.
-    PersonThumbnail { owner: UserId, person: PersonId },
+    PersonThumbnail {
+        owner: UserId,
+        person: PersonId,
+    },
 }
 
 impl Event {

@@ -89,7 +89,13 @@ impl Gallery {
     }
 
     /// The hash is in the name: another content is another file, and the same content finds what an earlier try left.
-    async fn put_derivative(&self, asset: &Asset, kind: &'static str, extension: &str, bytes: &[u8]) -> Result<NewFile> {
+    async fn put_derivative(
+        &self,
+        asset: &Asset,
+        kind: &'static str,
+        extension: &str,
+        bytes: &[u8],
+    ) -> Result<NewFile> {
         let sha256: [u8; 32] = Sha256::digest(bytes).into();
         let object = Object {
             key: asset.id.to_string(),

@@ -199,10 +199,9 @@ impl Search<'_> {
                 if let Some(known) = self.state().texts.get(&key).await {
                     return Ok(Some(known));
                 }
-                let vector = embedder
-                    .embed(text, language.as_deref())
-                    .await
-                    .map_err(|error| GalleryError::Io(std::io::Error::other(format!("the search plugin failed: {error}"))))?;
+                let vector = embedder.embed(text, language.as_deref()).await.map_err(|error| {
+                    GalleryError::Io(std::io::Error::other(format!("the search plugin failed: {error}")))
+                })?;
                 let vector = Arc::new(unit(&vector)?);
                 self.state().texts.insert(key, vector.clone()).await;
                 Ok(Some(vector))

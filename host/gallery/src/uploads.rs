@@ -175,7 +175,8 @@ impl Gallery {
         let mut times = (fields.created, TimeZone::UTC.to_datetime(fields.created));
         if kind == AssetType::Image {
             let head = received.blob()?.slice(0, METADATA_HEAD).read().await?;
-            let metadata = tokio::task::spawn_blocking(move || media::metadata(&head)).await.map_err(std::io::Error::other)?;
+            let metadata =
+                tokio::task::spawn_blocking(move || media::metadata(&head)).await.map_err(std::io::Error::other)?;
             if let (Some(at), Some(local)) = (metadata.taken_at, metadata.taken_local) {
                 times = (at, local);
             }
@@ -190,7 +191,8 @@ const METADATA_HEAD: u64 = 256 << 10;
 /// By name, as clients do; the bytes may correct it. A name of no known format is refused, whatever the bytes are.
 fn recognise(head: &[u8], file_name: &str) -> Result<(AssetType, &'static str)> {
     let by_name = media::by_extension(file_name);
-    let (format, mime) = by_name.ok_or_else(|| GalleryError::Invalid(format!("Unsupported file type {file_name:?}")))?;
+    let (format, mime) =
+        by_name.ok_or_else(|| GalleryError::Invalid(format!("Unsupported file type {file_name:?}")))?;
     Ok(match media::sniff(head) {
         // A raw file is TIFF inside: its name knows better.
         Some(found) if found != format && format != media::Format::Raw && found.asset_type() == format.asset_type() => {

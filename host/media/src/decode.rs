@@ -191,7 +191,8 @@ fn heif(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     let plane = image.planes().interleaved.ok_or_else(|| MediaError::Damaged("it has no colours".into()))?;
     let size = Size { width: plane.width, height: plane.height };
     let row = plane.width as usize * 3;
-    let rgb = plane.data.chunks(plane.stride).take(plane.height as usize).flat_map(|line| &line[..row]).copied().collect();
+    let rgb =
+        plane.data.chunks(plane.stride).take(plane.height as usize).flat_map(|line| &line[..row]).copied().collect();
     Ok(Raw { size, rgb, icc, orientation: 1, full: size })
 }
 
@@ -211,7 +212,10 @@ fn jxl(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     let rgb = match channels {
         3 => values,
         0 => return Err(MediaError::Damaged("it has no colours".into())),
-        _ => values.chunks_exact(channels).flat_map(|pixel| [0, 1, 2].map(|at| pixel[if channels < 3 { 0 } else { at }])).collect(),
+        _ => values
+            .chunks_exact(channels)
+            .flat_map(|pixel| [0, 1, 2].map(|at| pixel[if channels < 3 { 0 } else { at }]))
+            .collect(),
     };
     Ok(Raw { size, rgb, icc: None, orientation: 1, full: size })
 }

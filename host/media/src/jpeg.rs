@@ -17,8 +17,13 @@ const FACTORS: [(usize, usize); 4] = [(1, 8), (1, 4), (1, 2), (1, 1)];
 
 /// What libjpeg warns of although it decodes the picture (its `jerror.h`). The crate gives warnings as errors and keeps no code
 /// that would tell them apart. What says that data is missing is not here: a picture that is half grey is damaged.
-const HARMLESS: [&str; 5] =
-    ["extraneous bytes before marker", "unknown JFIF revision", "Adobe color transform", "Invalid SOS parameters", "instead of RST"];
+const HARMLESS: [&str; 5] = [
+    "extraneous bytes before marker",
+    "unknown JFIF revision",
+    "Adobe color transform",
+    "Invalid SOS parameters",
+    "instead of RST",
+];
 
 fn is_harmless(error: &turbojpeg::Error) -> bool {
     matches!(error, turbojpeg::Error::TurboJpegError(words) if HARMLESS.iter().any(|harmless| words.contains(harmless)))
@@ -116,7 +121,10 @@ impl<'a> Segments<'a> {
     }
 
     fn of(&self, marker: u8, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |(found, _)| *found == marker).filter_map(move |(_, content)| content.strip_prefix(name))
+        self.0
+            .iter()
+            .filter(move |(found, _)| *found == marker)
+            .filter_map(move |(_, content)| content.strip_prefix(name))
     }
 
     /// The TIFF structure of EXIF.

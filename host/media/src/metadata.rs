@@ -65,11 +65,13 @@ fn read_exif(exif: &Exif, metadata: &mut Metadata) {
     metadata.f_number = rational(exif, Tag::FNumber);
     metadata.focal_length = rational(exif, Tag::FocalLength);
     metadata.iso = number(exif, Tag::PhotographicSensitivity).and_then(|iso| i32::try_from(iso).ok());
-    metadata.orientation =
-        number(exif, Tag::Orientation).and_then(|value| u8::try_from(value).ok()).filter(|value| (1..=8).contains(value));
+    metadata.orientation = number(exif, Tag::Orientation)
+        .and_then(|value| u8::try_from(value).ok())
+        .filter(|value| (1..=8).contains(value));
     metadata.description = metadata.description.take().or_else(|| text(exif, Tag::ImageDescription));
     metadata.latitude = degrees(exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, "S").filter(|value| value.abs() <= 90.0);
-    metadata.longitude = degrees(exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, "W").filter(|value| value.abs() <= 180.0);
+    metadata.longitude =
+        degrees(exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, "W").filter(|value| value.abs() <= 180.0);
     if metadata.latitude.is_none() || metadata.longitude.is_none() {
         (metadata.latitude, metadata.longitude) = (None, None);
     }
@@ -168,7 +170,11 @@ fn dial(seconds: f64) -> Option<String> {
     if seconds <= 0.0 {
         return None;
     }
-    Some(if seconds < 0.4 { format!("1/{}", (1.0 / seconds).round()) } else { format!("{}", (seconds * 10.0).round() / 10.0) })
+    Some(if seconds < 0.4 {
+        format!("1/{}", (1.0 / seconds).round())
+    } else {
+        format!("{}", (seconds * 10.0).round() / 10.0)
+    })
 }
 
 fn degrees(exif: &Exif, tag: Tag, reference: Tag, negative: &str) -> Option<f64> {
@@ -183,8 +189,10 @@ fn degrees(exif: &Exif, tag: Tag, reference: Tag, negative: &str) -> Option<f64>
 /// one more parser of hostile bytes.
 fn read_xmp(xmp: &str, metadata: &mut Metadata) {
     let rating = between(xmp, "xmp:Rating=\"", "\"").or_else(|| between(xmp, "<xmp:Rating>", "<"));
-    metadata.rating =
-        rating.and_then(|text| text.trim().parse::<f32>().ok()).map(|value| value as i16).filter(|r| (0..=5).contains(r));
+    metadata.rating = rating
+        .and_then(|text| text.trim().parse::<f32>().ok())
+        .map(|value| value as i16)
+        .filter(|r| (0..=5).contains(r));
     metadata.description = between(xmp, "<dc:description>", "</dc:description>")
         .and_then(|block| between(block, "<rdf:li", "</rdf:li>"))
         .and_then(|item| item.split_once('>'))

@@ -42,11 +42,7 @@ pub struct Thumbnails {
 /// Those of [`crate::decode`].
 pub fn thumbnails(bytes: &[u8], spec: &ThumbnailSpec, limits: &Limits) -> Result<Thumbnails, MediaError> {
     let raw = raw(bytes, Some(spec.preview), limits)?;
-    let source = if raw.orientation >= 5 {
-        Size { width: raw.full.height, height: raw.full.width }
-    } else {
-        raw.full
-    };
+    let source = if raw.orientation >= 5 { Size { width: raw.full.height, height: raw.full.width } } else { raw.full };
     let to = shorter_side(raw.size, spec.preview);
     let pixels = finish(raw, to)?;
     let small = resize(&pixels, shorter_side(pixels.size(), spec.thumbnail), Fit::Stretch, Filter::Lanczos3)?;

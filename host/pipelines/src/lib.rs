@@ -31,10 +31,16 @@ impl Pipelines {
             for step in &definition.steps {
                 let fallback = if let OnFailure::Fallback(name) = &step.on_failure { Some(name) } else { None };
                 let uses = if let Use::Plugin(name) = &step.uses { Some(name) } else { None };
-                let missing = uses.filter(|_| !step.optional).into_iter().chain(fallback).find(|name| plugins.named(name).is_none());
+                let missing = uses
+                    .filter(|_| !step.optional)
+                    .into_iter()
+                    .chain(fallback)
+                    .find(|name| plugins.named(name).is_none());
                 if let Some(name) = missing {
                     let (file, line, id) = (definition.file.clone(), step.line, &step.id);
-                    let what = format!("the step {id:?} needs the plugin {name:?}, which is not installed; install it, or write optional = true");
+                    let what = format!(
+                        "the step {id:?} needs the plugin {name:?}, which is not installed; install it, or write optional = true"
+                    );
                     return Err(DefinitionError { file, line, what });
                 }
             }

@@ -157,7 +157,8 @@ impl Queue {
             match self.take_over_or_read(&stream, consumer).await {
                 Ok(None) => return Ok(None),
                 Ok(Some((entry, body))) => {
-                    let mut job: Job = serde_json::from_str(&body).map_err(|error| QueueError::Foreign(error.to_string()))?;
+                    let mut job: Job =
+                        serde_json::from_str(&body).map_err(|error| QueueError::Foreign(error.to_string()))?;
                     job.attempt += 1;
                     let _: () = self.redis.clone().hdel(keys.waiting(), job.dedup_key()).await?;
                     return Ok(Some(Claimed { job, stream, entry }));
@@ -280,7 +281,8 @@ impl Queue {
         let keys = Keys::of(queue);
         let mut redis = self.redis.clone();
         for priority in [Priority::Interactive, Priority::Backfill] {
-            let _: u64 = redis::cmd("XTRIM").arg(keys.stream(priority)).arg(&["MAXLEN", "0"]).query_async(&mut redis).await?;
+            let _: u64 =
+                redis::cmd("XTRIM").arg(keys.stream(priority)).arg(&["MAXLEN", "0"]).query_async(&mut redis).await?;
         }
         Ok(redis.del(&[keys.waiting(), keys.delayed()]).await?)
     }

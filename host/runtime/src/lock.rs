@@ -18,7 +18,8 @@ impl DataLock {
     pub fn take(dir: &Path) -> Result<Self, RuntimeError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).prepare(dir)?;
         let path = dir.join("lock");
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).prepare(&path)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).prepare(&path)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut owner = String::new();
             file.read_to_string(&mut owner).prepare(&path)?;

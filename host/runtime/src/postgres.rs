@@ -141,7 +141,9 @@ fn wait_until_ready(supervisor: &Supervisor, data: &Path, log: &Path) -> Result<
     let begin = Instant::now();
     loop {
         match supervisor.pid() {
-            Some(pid) if postmaster(data).is_some_and(|(owner, state)| owner == pid && state == "ready") => return Ok(()),
+            Some(pid) if postmaster(data).is_some_and(|(owner, state)| owner == pid && state == "ready") => {
+                return Ok(());
+            }
             None => return Err(RuntimeError::not_started(SERVICE, "it ended at once", log.to_path_buf())),
             Some(_) if begin.elapsed() > START_LIMIT => {
                 return Err(RuntimeError::not_started(SERVICE, "it was not ready within a minute", log.to_path_buf()));

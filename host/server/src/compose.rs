@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use api::{ApiState, Jobs};
 use blobs::{Blobs, Inbox, StorageBackend};
 use gallery::{Gallery, GallerySettings, Parts};
+use inference::Inference;
 use media::{Limits, ThumbnailSpec};
 use pipelines::{Definition, Feeder, Pipelines, Worker, WorkerConfig};
-use inference::Inference;
 use plugin_host::{HostConfig, Lent, OperatorGrant, PluginHost};
 use queue::Queue;
 use runtime::{RuntimeConfig, Services};
@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, QueueName, SystemClock};
 
-use crate::{Settings, plugins};
 use crate::settings::Backend;
+use crate::{Settings, plugins};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,9 @@ pub async fn start(
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
 ) -> Result<Running> {
     let services = services(settings).await?;
-    let url = |own: &str, embedded: Option<&str>| if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() };
+    let url = |own: &str, embedded: Option<&str>| {
+        if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
+    };
     let database_url = url(&settings.database.url, services.as_ref().and_then(Services::database_url));
     let redis_url = url(&settings.redis.url, services.as_ref().and_then(Services::redis_url));
     let store = Store::new(&StoreConfig { url: database_url, pool_size: settings.database.pool_size })?;

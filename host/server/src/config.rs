@@ -23,12 +23,15 @@ pub enum ConfigError {
 }
 
 /// Reads and merges. `environment` is what [`std::env::vars`] gives.
-pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Settings, ConfigError> {
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Settings, ConfigError> {
     let defaults = parse("config/default.toml", DEFAULTS)?;
     let mut merged = defaults.clone();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         let origin = path.display().to_string();
         let table = parse(&origin, &text)?;
         check(&origin, &defaults, &table, "")?;
@@ -93,7 +96,9 @@ fn check(origin: &str, defaults: &Table, given: &Table, path: &str) -> Result<()
             // A backend's own settings.
             (None, _) if path.starts_with("storage.backend.") && key == "settings" => {}
             (None, _) => {
-                let nearest = defaults.keys().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+                let nearest = defaults
+                    .keys()
+                    .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
                 let near = nearest.filter(|nearest| strsim::jaro_winkler(nearest, key) > 0.7);
                 let hint = match near {
                     Some(near) if path.is_empty() => format!("; did you mean {near:?}?"),

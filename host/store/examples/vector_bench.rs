@@ -79,9 +79,12 @@ async fn main() -> Result<(), Error> {
     });
     let everything = AssetFilter::default();
     let favourites = AssetFilter { kind: Some(AssetType::Video), ..AssetFilter::of(large) };
-    for (name, filter) in
-        [("all", everything), ("owner_90", AssetFilter::of(large)), ("owner_10", AssetFilter::of(small)), ("video_1", favourites)]
-    {
+    for (name, filter) in [
+        ("all", everything),
+        ("owner_90", AssetFilter::of(large)),
+        ("owner_10", AssetFilter::of(small)),
+        ("video_1", favourites),
+    ] {
         report[name] = measure(&store, &space, &filter, &queries, &tuning).await?;
     }
     let began = Instant::now();
@@ -158,7 +161,9 @@ async fn fill(
             .await?;
     }
     let began = Instant::now();
-    client.batch_execute(&format!("DROP INDEX {table}_hnsw; CREATE TEMP TABLE incoming (n int, e halfvec({DIMENSIONS}))")).await?;
+    client
+        .batch_execute(&format!("DROP INDEX {table}_hnsw; CREATE TEMP TABLE incoming (n int, e halfvec({DIMENSIONS}))"))
+        .await?;
     client
         .execute(
             "INSERT INTO asset (id, owner_id, checksum, sha256, type, original_file_name, original_path, mime_type, file_size,

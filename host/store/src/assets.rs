@@ -167,9 +167,8 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         // The quota row is locked first, always: uploads of one owner commit one after another.
-        let statement = transaction
-            .prepare_cached("SELECT quota_bytes, used_bytes FROM app_user WHERE id = $1 FOR UPDATE")
-            .await?;
+        let statement =
+            transaction.prepare_cached("SELECT quota_bytes, used_bytes FROM app_user WHERE id = $1 FOR UPDATE").await?;
         let quota = transaction.query_one(&statement, &[&new.owner.0]).await?;
         let statement = transaction
             .prepare_cached(
@@ -185,9 +184,21 @@ impl Store {
             .execute(
                 &statement,
                 &[
-                    &new.id.0, &new.owner.0, &&new.checksum[..], &&new.sha256[..], &new.kind.as_str(), &new.file_name,
-                    &new.location, &new.mime_type, &new.file_size, &new.created, &new.modified, &new.local,
-                    &new.visibility.as_str(), &new.is_favorite, &new.duration_ms,
+                    &new.id.0,
+                    &new.owner.0,
+                    &&new.checksum[..],
+                    &&new.sha256[..],
+                    &new.kind.as_str(),
+                    &new.file_name,
+                    &new.location,
+                    &new.mime_type,
+                    &new.file_size,
+                    &new.created,
+                    &new.modified,
+                    &new.local,
+                    &new.visibility.as_str(),
+                    &new.is_favorite,
+                    &new.duration_ms,
                     &new.live_photo_video.map(|id| id.0),
                 ],
             )
@@ -244,7 +255,8 @@ impl Store {
 
     pub async fn asset(&self, id: AssetId) -> Result<Option<Asset>> {
         let client = self.client().await?;
-        let sql = format!("SELECT {} FROM asset a LEFT JOIN asset_exif x ON x.asset_id = a.id WHERE a.id = $1", columns());
+        let sql =
+            format!("SELECT {} FROM asset a LEFT JOIN asset_exif x ON x.asset_id = a.id WHERE a.id = $1", columns());
         let statement = client.prepare_cached(&sql).await?;
         Ok(client.query_opt(&statement, &[&id.0]).await?.as_ref().map(asset))
     }
@@ -268,7 +280,8 @@ impl Store {
 
     /// `preview`, `thumbnail` or `fullsize` of an asset.
     pub async fn derivative(&self, id: AssetId, kind: &str) -> Result<Option<StoredFile>> {
-        let from = "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
+        let from =
+            "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
         let file = self.stored_file(from, &[&id.0, &kind]).await?;
         Ok(file.map(|file| StoredFile { made_from: Some(id), ..file }))
     }
@@ -405,8 +418,7 @@ impl Store {
     /// Which of these belong to this owner?
     pub async fn owned(&self, owner: UserId, ids: &[AssetId]) -> Result<Vec<AssetId>> {
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached("SELECT id FROM asset WHERE owner_id = $1 AND id = ANY($2)").await?;
+        let statement = client.prepare_cached("SELECT id FROM asset WHERE owner_id = $1 AND id = ANY($2)").await?;
         let rows = client.query(&statement, &[&owner.0, &uuids(ids)]).await?;
         Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())
     }

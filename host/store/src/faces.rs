@@ -50,8 +50,7 @@ pub struct Clustered {
     pub garbage: Vec<String>,
 }
 
-const COLUMNS: &str =
-    "f.id, f.asset_id, f.person_id, f.x1, f.y1, f.x2, f.y2, f.image_width, f.image_height, f.source";
+const COLUMNS: &str = "f.id, f.asset_id, f.person_id, f.x1, f.y1, f.x2, f.y2, f.image_width, f.image_height, f.source";
 
 fn face(row: &Row) -> Face {
     Face {
@@ -78,12 +77,7 @@ fn same_place(a: [i32; 4], b: [i32; 4]) -> bool {
 fn pixels(face: &DetectedFace, width: i32, height: i32) -> [i32; 4] {
     let at = |fraction: f32, size: i32| ((fraction * size as f32).round() as i32).clamp(0, size);
     let area = face.area;
-    [
-        at(area.x, width),
-        at(area.y, height),
-        at(area.x + area.width, width),
-        at(area.y + area.height, height),
-    ]
+    [at(area.x, width), at(area.y, height), at(area.x + area.width, width), at(area.y + area.height, height)]
 }
 
 impl Store {
@@ -117,7 +111,8 @@ impl Store {
             let area = pixels(found, width, height);
             let known = before.iter().position(|row| {
                 let scaled = |at: &str, to: i32, from: &str| {
-                    (i64::from(row.get::<_, i32>(at)) * i64::from(to) / i64::from(row.get::<_, i32>(from).max(1))) as i32
+                    (i64::from(row.get::<_, i32>(at)) * i64::from(to) / i64::from(row.get::<_, i32>(from).max(1)))
+                        as i32
                 };
                 let old = [
                     scaled("x1", width, "image_width"),
@@ -216,8 +211,15 @@ impl Store {
             .execute(
                 &statement,
                 &[
-                    &id.0, &drawn.asset.0, &drawn.person.0, &drawn.x1, &drawn.y1, &drawn.x2, &drawn.y2,
-                    &drawn.image_width, &drawn.image_height,
+                    &id.0,
+                    &drawn.asset.0,
+                    &drawn.person.0,
+                    &drawn.x1,
+                    &drawn.y1,
+                    &drawn.x2,
+                    &drawn.y2,
+                    &drawn.image_width,
+                    &drawn.image_height,
                 ],
             )
             .await?;
@@ -257,7 +259,9 @@ impl Store {
     pub async fn faces_of_person_on(&self, person: PersonId, asset: AssetId) -> Result<Vec<FaceId>> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("SELECT id FROM face WHERE person_id = $1 AND asset_id = $2 AND deleted_at IS NULL ORDER BY id")
+            .prepare_cached(
+                "SELECT id FROM face WHERE person_id = $1 AND asset_id = $2 AND deleted_at IS NULL ORDER BY id",
+            )
             .await?;
         Ok(client.query(&statement, &[&person.0, &asset.0]).await?.iter().map(|row| FaceId(row.get(0))).collect())
     }

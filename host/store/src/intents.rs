@@ -56,8 +56,9 @@ impl Store {
     /// The bytes are not wanted after all.
     pub async fn intent_to_garbage(&self, id: IntentId) -> Result<()> {
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached("UPDATE blob_intent SET state = 'garbage', lease_until = now() WHERE id = $1").await?;
+        let statement = client
+            .prepare_cached("UPDATE blob_intent SET state = 'garbage', lease_until = now() WHERE id = $1")
+            .await?;
         client.execute(&statement, &[&id.0]).await?;
         Ok(())
     }
@@ -108,7 +109,8 @@ impl Store {
         if !wanted && let Err(error) = delete.await {
             return Ok(Err(error));
         }
-        let statement = transaction.prepare_cached("DELETE FROM blob_intent WHERE id = $1 AND state = 'garbage'").await?;
+        let statement =
+            transaction.prepare_cached("DELETE FROM blob_intent WHERE id = $1 AND state = 'garbage'").await?;
         transaction.execute(&statement, &[&garbage.id.0]).await?;
         transaction.commit().await?;
         Ok(Ok(()))
@@ -136,8 +138,9 @@ impl Store {
             .prepare_cached("UPDATE blob_intent SET state = 'garbage', lease_until = now() WHERE location = ANY($1)")
             .await?;
         transaction.execute(&statement, &[&paths]).await?;
-        let statement =
-            transaction.prepare_cached("UPDATE app_user SET used_bytes = greatest(used_bytes - $2, 0) WHERE id = $1").await?;
+        let statement = transaction
+            .prepare_cached("UPDATE app_user SET used_bytes = greatest(used_bytes - $2, 0) WHERE id = $1")
+            .await?;
         transaction.execute(&statement, &[&owner.0, &freed]).await?;
         transaction.commit().await?;
         Ok(derivatives.iter().map(|row| row.get(0)).collect())

@@ -17,8 +17,7 @@ impl Store {
     /// The oldest ones.
     pub async fn outbox(&self, limit: i64) -> Result<Vec<Outgoing>> {
         let client = self.client().await?;
-        let statement =
-            client.prepare_cached("SELECT id, asset_id, trigger FROM outbox ORDER BY id LIMIT $1").await?;
+        let statement = client.prepare_cached("SELECT id, asset_id, trigger FROM outbox ORDER BY id LIMIT $1").await?;
         let rows = client.query(&statement, &[&limit]).await?;
         Ok(rows
             .iter()

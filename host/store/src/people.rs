@@ -141,9 +141,9 @@ impl Store {
             client.prepare_cached("INSERT INTO person (id, owner_id, by_hand) VALUES ($1, $2, true)").await?;
         client.execute(&statement, &[&id.0, &owner.0]).await?;
         drop(client);
-        self.update_person(id, changes).await?.ok_or_else(|| {
-            crate::StoreError::Failed(format!("person {id} vanished while it was created"))
-        })
+        self.update_person(id, changes)
+            .await?
+            .ok_or_else(|| crate::StoreError::Failed(format!("person {id} vanished while it was created")))
     }
 
     pub async fn update_person(&self, id: PersonId, changes: &PersonChanges) -> Result<Option<Person>> {
@@ -160,9 +160,15 @@ impl Store {
             .query_opt(
                 &statement,
                 &[
-                    &id.0, &changes.name, &changes.birth_date.is_some(), &changes.birth_date.flatten(),
-                    &changes.is_hidden, &changes.is_favorite, &changes.color.is_some(),
-                    &changes.color.clone().flatten(), &changes.feature_face.map(|face| face.0),
+                    &id.0,
+                    &changes.name,
+                    &changes.birth_date.is_some(),
+                    &changes.birth_date.flatten(),
+                    &changes.is_hidden,
+                    &changes.is_favorite,
+                    &changes.color.is_some(),
+                    &changes.color.clone().flatten(),
+                    &changes.feature_face.map(|face| face.0),
                 ],
             )
             .await?;

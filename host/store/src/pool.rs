@@ -31,7 +31,8 @@ impl Store {
     /// # Errors
     /// The URL is not understood.
     pub fn new(config: &StoreConfig) -> Result<Self> {
-        let mut pg = tokio_postgres::Config::from_str(&config.url).map_err(|error| StoreError::Url(error.to_string()))?;
+        let mut pg =
+            tokio_postgres::Config::from_str(&config.url).map_err(|error| StoreError::Url(error.to_string()))?;
         pg.application_name("latent").connect_timeout(Duration::from_secs(5));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let tcp = pg.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));

@@ -53,7 +53,13 @@ pub type Palette = Vec<([f32; 3], f32)>;
 
 impl Store {
     /// The assets that pass the filter, `limit` of them from `offset` on.
-    pub async fn find_assets(&self, filter: &AssetFilter, order: Order, offset: i64, limit: i64) -> Result<Vec<AssetId>> {
+    pub async fn find_assets(
+        &self,
+        filter: &AssetFilter,
+        order: Order,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<AssetId>> {
         let mut query = Query::default();
         let conditions = filter.conditions(&mut query);
         let order = match order {

@@ -27,10 +27,7 @@ impl Store {
             .prepare_cached("SELECT step, recipe, status FROM step_result WHERE asset_id = $1 AND pipeline = $2")
             .await?;
         let rows = client.query(&statement, &[&asset.0, &pipeline]).await?;
-        Ok(rows
-            .iter()
-            .map(|row| StepResult { step: row.get(0), recipe: row.get(1), status: row.get(2) })
-            .collect())
+        Ok(rows.iter().map(|row| StepResult { step: row.get(0), recipe: row.get(1), status: row.get(2) }).collect())
     }
 
     /// Writes how a step ended, and its error for the owner to see (or takes an old one away). An asset that is gone is no error.
@@ -57,7 +54,9 @@ impl Store {
                  ON CONFLICT (asset_id, step) DO UPDATE SET message = excluded.message, at = excluded.at",
             )
             .await?;
-        client.execute(&statement, &[&asset.0, &pipeline, &result.step, &result.recipe, &result.status, &error]).await?;
+        client
+            .execute(&statement, &[&asset.0, &pipeline, &result.step, &result.recipe, &result.status, &error])
+            .await?;
         Ok(())
     }
 

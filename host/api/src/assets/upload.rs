@@ -5,8 +5,8 @@ use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gallery::uploads::{Arriving, UploadFields, Uploaded};
 use gallery::GalleryError;
+use gallery::uploads::{Arriving, UploadFields, Uploaded};
 use jiff::Timestamp;
 use serde_json::json;
 use store::accounts::User;
@@ -159,7 +159,12 @@ impl Form {
 }
 
 fn date(field: &str, text: &str) -> Result<Timestamp> {
-    let wrong = || ApiError::field(field, format!("{:?} is no date such as 2024-03-15T12:00:00.000Z", text.chars().take(64).collect::<String>()));
+    let wrong = || {
+        ApiError::field(
+            field,
+            format!("{:?} is no date such as 2024-03-15T12:00:00.000Z", text.chars().take(64).collect::<String>()),
+        )
+    };
     let at: Timestamp = text.parse().map_err(|_| wrong())?;
     // PostgreSQL and JavaScript both hold these.
     if !(-62_135_596_800..253_402_300_800).contains(&at.as_second()) { Err(wrong()) } else { Ok(at) }

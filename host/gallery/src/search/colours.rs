@@ -11,14 +11,23 @@ const COLOURS: usize = 6;
 const WORDS: &[(&[&str], [f32; 3])] = &[
     (&["red", "rot", "rote", "roter", "rotes", "rouge", "rojo", "roja", "rosso", "rossa"], [48.0, 62.0, 42.0]),
     (&["orange", "arancione", "naranja"], [67.0, 43.0, 68.0]),
-    (&["yellow", "gelb", "gelbe", "gelber", "gelbes", "jaune", "amarillo", "amarilla", "giallo", "gialla"], [87.0, 0.0, 75.0]),
+    (
+        &["yellow", "gelb", "gelbe", "gelber", "gelbes", "jaune", "amarillo", "amarilla", "giallo", "gialla"],
+        [87.0, 0.0, 75.0],
+    ),
     (&["green", "grün", "grüne", "grüner", "grünes", "vert", "verte", "verde"], [55.0, -42.0, 38.0]),
     (&["blue", "blau", "blaue", "blauer", "blaues", "bleu", "bleue", "azul", "blu"], [45.0, 2.0, -48.0]),
     (&["purple", "violet", "lila", "violett", "violette", "morado", "viola"], [40.0, 45.0, -42.0]),
     (&["pink", "rosa", "rose"], [75.0, 38.0, 0.0]),
     (&["brown", "braun", "braune", "brauner", "braunes", "marron", "brun", "marrón", "marrone"], [38.0, 18.0, 28.0]),
-    (&["black", "schwarz", "schwarze", "schwarzer", "schwarzes", "noir", "noire", "negro", "negra", "nero", "nera"], [8.0, 0.0, 0.0]),
-    (&["white", "weiß", "weiße", "weißer", "weißes", "blanc", "blanche", "blanco", "blanca", "bianco", "bianca"], [96.0, 0.0, 0.0]),
+    (
+        &["black", "schwarz", "schwarze", "schwarzer", "schwarzes", "noir", "noire", "negro", "negra", "nero", "nera"],
+        [8.0, 0.0, 0.0],
+    ),
+    (
+        &["white", "weiß", "weiße", "weißer", "weißes", "blanc", "blanche", "blanco", "blanca", "bianco", "bianca"],
+        [96.0, 0.0, 0.0],
+    ),
     (&["grey", "gray", "grau", "graue", "grauer", "graues", "gris", "grigio", "grigia"], [55.0, 0.0, 0.0]),
 ];
 

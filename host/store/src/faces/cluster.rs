@@ -78,7 +78,8 @@ impl<'a> Clustering<'a> {
         let key = format!("people:{owner}");
         transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&key]).await?;
         let table = space.table();
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE owner_id = $1 LIMIT {EXACT_UP_TO} + 1) counted");
+        let sql =
+            format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE owner_id = $1 LIMIT {EXACT_UP_TO} + 1) counted");
         let statement = transaction.prepare_cached(&sql).await?;
         let count: i64 = transaction.query_one(&statement, &[&owner]).await?.get(0);
         let exact = count <= EXACT_UP_TO;
@@ -206,9 +207,7 @@ impl<'a> Clustering<'a> {
                 self.transaction.execute(&statement, &[faces]).await?;
             }
         }
-        Ok(of(&|neighbour| {
-            neighbour.near + 1 == DENSE || neighbour.tight == 0 && self.very_near(neighbour)
-        }))
+        Ok(of(&|neighbour| neighbour.near + 1 == DENSE || neighbour.tight == 0 && self.very_near(neighbour)))
     }
 
     /// Joins a face with what it belongs to.
@@ -239,10 +238,8 @@ impl<'a> Clustering<'a> {
                 _ => Ok(()),
             };
         }
-        let joined: Vec<&Neighbour> = neighbours
-            .iter()
-            .filter(|other| self.very_near(other) || this.dense() && other.dense())
-            .collect();
+        let joined: Vec<&Neighbour> =
+            neighbours.iter().filter(|other| self.very_near(other) || this.dense() && other.dense()).collect();
         let person = self.person_for(&this, &joined).await?;
         let mut unassigned: Vec<Uuid> = neighbours
             .iter()
@@ -302,7 +299,8 @@ impl<'a> Clustering<'a> {
         if losers.is_empty() {
             return Ok(());
         }
-        let statement = self.transaction.prepare_cached("UPDATE face SET person_id = $2 WHERE person_id = ANY($1)").await?;
+        let statement =
+            self.transaction.prepare_cached("UPDATE face SET person_id = $2 WHERE person_id = ANY($1)").await?;
         self.transaction.execute(&statement, &[&losers, &winner]).await?;
         self.remove("p.id = ANY($1)", losers).await?;
         self.people.push(winner);

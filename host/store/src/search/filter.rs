@@ -82,7 +82,9 @@ impl AssetFilter {
         if let Some(kind) = self.kind {
             and(format!("a.type = '{kind}'"));
         }
-        for (column, wanted) in [("a.is_favorite", self.is_favorite), ("(a.live_photo_video_id IS NOT NULL)", self.is_motion)] {
+        for (column, wanted) in
+            [("a.is_favorite", self.is_favorite), ("(a.live_photo_video_id IS NOT NULL)", self.is_motion)]
+        {
             if let Some(wanted) = wanted {
                 and(format!("{column} = {wanted}"));
             }
