@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use inference::Model;
@@ -20,6 +21,9 @@ use crate::instance::{Common, HostState};
 use crate::manifest::{Manifest, read_manifest};
 use crate::worlds::{Exports, Ready, World};
 use crate::{HostError, OperatorGrant};
+
+/// Warm instances are dropped after nobody called for one to two times as long.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A plugin that can be called. Cheap to share.
 pub struct Plugin {
@@ -76,7 +80,25 @@ impl Plugin {
             digest,
         });
         plugin.first_call().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
+        plugin.cool_when_idle();
         Ok(plugin)
+    }
+
+    /// What a guest keeps in its memory (a tokenizer) is not worth it while nobody calls.
+    fn cool_when_idle(self: &Arc<Self>) {
+        let plugin = Arc::downgrade(self);
+        self.shared.guests().spawn(async move {
+            let mut seen = 0;
+            loop {
+                tokio::time::sleep(IDLE).await;
+                let Some(plugin) = plugin.upgrade() else { return };
+                let calls = plugin.traffic().calls;
+                if calls == seen {
+                    plugin.cool();
+                }
+                seen = calls;
+            }
+        });
     }
 
     /// A plugin that cannot say what it is would fail later, where nobody looks.
