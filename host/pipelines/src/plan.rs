@@ -24,12 +24,7 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub fn new(request: &Request<'a>, results: &[StepResult], plugins: &Plugins, spec: &ThumbnailSpec) -> Self {
         let steps = &request.pipeline.steps;
-        let mut plan = Self {
-            due: Vec::new(),
-            recipes: HashMap::new(),
-            ended: HashSet::new(),
-            ran: HashSet::new(),
-        };
+        let mut plan = Self { due: Vec::new(), recipes: HashMap::new(), ended: HashSet::new(), ran: HashSet::new() };
         for step in steps {
             let result = results.iter().find(|result| result.step == step.id);
             let Some(recipe) = recipe(step, spec, plugins) else {

@@ -76,7 +76,8 @@ impl Tools {
     /// Runs what is due in this queue, then hands over to others. An asset that is gone needs nothing.
     pub async fn run(&self, request: &Request<'_>) -> Result<(), Later> {
         let first = &request.pipeline.steps[0];
-        let later = |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
+        let later =
+            |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
         let Some(mut asset) = self.gallery.for_ingest(request.asset).await.map_err(later)? else { return Ok(()) };
         let results = self.gallery.store().step_results(asset.id, &request.pipeline.name).await;
         let results = results.map_err(|error| later(error.into()))?;
@@ -95,7 +96,8 @@ impl Tools {
             if let Some(error) = &error {
                 tracing::warn!(asset.id = %asset.id, step = step.id, error, "A step cannot be done on an asset");
             }
-            let saved = self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await;
+            let saved =
+                self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await;
             saved.map_err(|error| later(error.to_string()))?;
             failpoint::hit("ingest.step-saved");
             plan.end(step);
@@ -172,13 +174,7 @@ impl Tools {
         }
     }
 
-    async fn step(
-        &self,
-        step: &Step,
-        asset: &Asset,
-        seen: &mut Seen,
-        plugins: &Plugins,
-    ) -> Result<Outcome, Failure> {
+    async fn step(&self, step: &Step, asset: &Asset, seen: &mut Seen, plugins: &Plugins) -> Result<Outcome, Failure> {
         if let Some(condition) = &step.when {
             match holds(condition, asset) {
                 Ok(true) => {}
@@ -260,7 +256,8 @@ impl Tools {
         let _permit = self.decoding.acquire().await.map_err(std::io::Error::other)?;
         let limits = self.limits.clone();
         let pixels = blocking(move || media::decode(&bytes, None, &limits)).await?;
-        let pixels = pixels.map_err(|error| GalleryError::Invalid(format!("the stored preview cannot be used: {error}")))?;
+        let pixels =
+            pixels.map_err(|error| GalleryError::Invalid(format!("the stored preview cannot be used: {error}")))?;
         Ok(Some(seen.preview.insert(pixels).clone()))
     }
 }

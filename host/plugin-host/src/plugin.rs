@@ -79,7 +79,7 @@ impl Plugin {
             embedding: OnceLock::new(),
             digest,
         });
-        plugin.first_call().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
+        plugin.probe().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
         plugin.cool_when_idle();
         Ok(plugin)
     }
@@ -101,8 +101,9 @@ impl Plugin {
         });
     }
 
-    /// A plugin that cannot say what it is would fail later, where nobody looks.
-    async fn first_call(self: &Arc<Self>) -> Result<(), crate::PluginError> {
+    /// The cheapest call there is: the guest describes itself. The first is made when a plugin is loaded, because one that cannot
+    /// say what it is would fail later, where nobody looks; a bench makes more.
+    pub async fn probe(self: &Arc<Self>) -> Result<(), crate::PluginError> {
         match &self.ready {
             Ready::Storage(_) => self.call("init", |_| Box::pin(async { Ok(Ok(())) })).await,
             Ready::Faces(_) => self.describe_faces().await,
