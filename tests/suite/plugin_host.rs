@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use inference::{Inference, InferenceConfig};
 use jiff::Timestamp;
 use media::Pixels;
 use plugin_host::{HostConfig, HostError, Lent, OperatorGrant, Plugin, PluginError, PluginHost, kernels};
@@ -253,6 +254,42 @@ async fn a_warm_call_moves_no_payload() {
     }
     let traffic = plugin.traffic();
     assert_eq!((traffic.calls, traffic.payload, traffic.results), (301, 0, 0));
+}
+
+#[tokio::test]
+async fn the_first_party_plugins_move_no_payload() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = HostConfig { cache_dir: folder.path().join("compiled"), threads: 2 };
+    let inference = Inference::new(InferenceConfig {
+        library: tests::kit().join("onnxruntime/libonnxruntime.so"),
+        weights: vec![tests::kit().join("models")],
+        ..InferenceConfig::default()
+    });
+    let host = PluginHost::lending(&config, Lent { inference: Some(inference.unwrap()), ..Lent::default() }).unwrap();
+    let load = async |name: &str, models: [(&str, &str); 2]| {
+        let wasm = fs::read(tests::kit().join(format!("plugins/{name}.wasm"))).unwrap();
+        let models = models.map(|(label, model)| (label.to_owned(), model.to_owned())).into();
+        host.load(wasm.into(), &OperatorGrant { models, ..OperatorGrant::default() }).await.unwrap()
+    };
+    let faces = load("face-detection", [("detector", "centerface"), ("embedder", "fr-feature")]).await;
+    let search = load("clip-search", [("image", "starter-search-image"), ("text", "starter-search-text")]).await;
+
+    let found = faces.face_detector().unwrap().detect(vec![picture(1920, 1440), picture(1440, 1920)]).await.unwrap();
+    assert_eq!(found, [Ok(vec![]), Ok(vec![])], "a grey picture has no faces");
+    let embedder = search.embedder().unwrap();
+    let vectors = embedder.embed_images(vec![picture(1920, 1440), picture(1440, 1920)]).await.unwrap();
+    let dimensions = embedder.describe().dimensions;
+    assert!(vectors.iter().all(|vector| vector.as_ref().is_ok_and(|vector| vector.len() == dimensions)), "{vectors:?}");
+    let texts = embedder.embed_texts(vec!["a dog on the beach".into(), "snow".into()], None).await.unwrap();
+    assert_eq!(texts.len(), 2);
+
+    for plugin in [&faces, &search] {
+        let traffic = plugin.traffic();
+        assert_eq!(traffic.payload, 0);
+        assert!(traffic.results <= 10_000, "{traffic:?}");
+    }
+    // Labels, revisions and settings make a recipe; a patch release does not change it.
+    assert!(faces.recipe().starts_with("latent.face-detection/0/detector="), "{}", faces.recipe());
 }
 
 #[tokio::test]

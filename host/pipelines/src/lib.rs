@@ -27,23 +27,22 @@ impl Pipelines {
     /// # Errors
     /// The first that is not, with the file and the line of its step.
     pub fn check(&self, plugins: &gallery::Plugins) -> Result<(), DefinitionError> {
-        for definition in self.iter() {
-            for step in &definition.steps {
-                let fallback = if let OnFailure::Fallback(name) = &step.on_failure { Some(name) } else { None };
-                let uses = if let Use::Plugin(name) = &step.uses { Some(name) } else { None };
-                let missing = uses
-                    .filter(|_| !step.optional)
-                    .into_iter()
-                    .chain(fallback)
-                    .find(|name| plugins.named(name).is_none());
-                if let Some(name) = missing {
-                    let (file, line, id) = (definition.file.clone(), step.line, &step.id);
-                    let what = format!(
-                        "the step {id:?} needs the plugin {name:?}, which is not installed; install it, or write optional = true"
-                    );
-                    return Err(DefinitionError { file, line, what });
-                }
+        let is_missing = |name: &&String| plugins.named(name).is_none();
+        for (definition, step) in
+            self.iter().flat_map(|pipeline| pipeline.steps.iter().map(move |step| (pipeline, step)))
+        {
+            let own = if let Use::Plugin(name) = &step.uses { Some(name) } else { None };
+            let fallback = if let OnFailure::Fallback(name) = &step.on_failure { Some(name) } else { None };
+            let Some(name) = own.filter(is_missing).or(fallback.filter(is_missing)) else { continue };
+            if step.optional && own.is_some_and(|own| is_missing(&own)) {
+                tracing::info!(step = step.id, plugin = name, "A step is left out: its plugin is not installed");
+                continue;
             }
+            let (file, line, id) = (definition.file.clone(), step.line, &step.id);
+            let what = format!(
+                "the step {id:?} needs the plugin {name:?}, which is not installed: install it, or write optional = true"
+            );
+            return Err(DefinitionError { file, line, what });
         }
         Ok(())
     }

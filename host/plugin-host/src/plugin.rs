@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use inference::Model;
@@ -20,6 +21,9 @@ use crate::instance::{Common, HostState};
 use crate::manifest::{Manifest, read_manifest};
 use crate::worlds::{Exports, Ready, World};
 use crate::{HostError, OperatorGrant};
+
+/// Warm instances are dropped after nobody called for one to two times as long.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A plugin that can be called. Cheap to share.
 pub struct Plugin {
@@ -75,12 +79,31 @@ impl Plugin {
             embedding: OnceLock::new(),
             digest,
         });
-        plugin.first_call().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
+        plugin.probe().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
+        plugin.cool_when_idle();
         Ok(plugin)
     }
 
-    /// A plugin that cannot say what it is would fail later, where nobody looks.
-    async fn first_call(self: &Arc<Self>) -> Result<(), crate::PluginError> {
+    /// What a guest keeps in its memory (a tokenizer) is not worth it while nobody calls.
+    fn cool_when_idle(self: &Arc<Self>) {
+        let plugin = Arc::downgrade(self);
+        self.shared.guests().spawn(async move {
+            let mut seen = 0;
+            loop {
+                tokio::time::sleep(IDLE).await;
+                let Some(plugin) = plugin.upgrade() else { return };
+                let calls = plugin.traffic().calls;
+                if calls == seen {
+                    plugin.cool();
+                }
+                seen = calls;
+            }
+        });
+    }
+
+    /// The cheapest call there is: the guest describes itself. The first is made when a plugin is loaded, because one that cannot
+    /// say what it is would fail later, where nobody looks; a bench makes more.
+    pub async fn probe(self: &Arc<Self>) -> Result<(), crate::PluginError> {
         match &self.ready {
             Ready::Storage(_) => self.call("init", |_| Box::pin(async { Ok(Ok(())) })).await,
             Ready::Faces(_) => self.describe_faces().await,
