@@ -99,7 +99,14 @@ async fn an_endless_loop_dies_at_its_deadline() {
 async fn an_endless_loop_does_not_starve_the_others() {
     let house = house();
     let (busy, quick) = (house.load("spin").await, house.load("nothing").await);
-    let spinning: Vec<_> = (0..4).map(|_| tokio::spawn({ let busy = busy.clone(); async move { look(&busy).await } })).collect();
+    let spinning: Vec<_> = (0..4)
+        .map(|_| {
+            tokio::spawn({
+                let busy = busy.clone();
+                async move { look(&busy).await }
+            })
+        })
+        .collect();
     let begun = Instant::now();
     assert_eq!(look(&quick).await, Ok(vec![]));
     assert!(begun.elapsed() < Duration::from_millis(190), "{:?}", begun.elapsed());
@@ -298,7 +305,8 @@ async fn a_manifest_that_lies_about_its_world_is_refused() {
 async fn an_import_outside_the_world_is_refused_by_name() {
     let house = house();
     let storage = manifest("").replace("face-detector", "local-storage");
-    let refused = house.host.load(with_manifest(component("nothing"), &storage).into(), &OperatorGrant::default()).await;
+    let refused =
+        house.host.load(with_manifest(component("nothing"), &storage).into(), &OperatorGrant::default()).await;
     let Err(HostError::OutsideWorld { import, .. }) = refused else { panic!("it was loaded") };
     assert_eq!(import, "latent:plugin/image@0.1.0");
 }
@@ -333,7 +341,8 @@ async fn a_forged_cache_entry_is_compiled_again() {
     let house = house();
     house.load("nothing").await;
     let folder = house.folder.path().join("compiled");
-    let entry = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| !path.ends_with("key")).unwrap();
+    let entry =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| !path.ends_with("key")).unwrap();
     let honest = fs::read(&entry).unwrap();
     let mut forged = honest.clone();
     let last = forged.len() - 1;
@@ -346,7 +355,13 @@ async fn a_forged_cache_entry_is_compiled_again() {
 
 #[test]
 fn boxes_that_are_no_boxes_are_not_kept() {
-    let boxes = [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.9, 1.0], [f32::NAN, 0.0, 1.0, 1.0], [0.0, 0.0, -1.0, 1.0], [5.0, 5.0, 1.0, 1.0]];
+    let boxes = [
+        [0.0, 0.0, 1.0, 1.0],
+        [0.0, 0.0, 0.9, 1.0],
+        [f32::NAN, 0.0, 1.0, 1.0],
+        [0.0, 0.0, -1.0, 1.0],
+        [5.0, 5.0, 1.0, 1.0],
+    ];
     let scores = [0.5, 0.9, 1.0, 1.0, f32::NAN];
     assert_eq!(kernels::nms(&boxes, &scores, 0.5), [1]);
     assert_eq!(kernels::nms(&boxes, &scores, f32::NAN), [1]);
