@@ -37,10 +37,12 @@ fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
     component
 }
 
+/// A deadline of 200 ms, unless `requests` has its own.
 fn manifest(requests: &str) -> String {
+    let deadline = if requests.contains("deadline") { "" } else { "deadline = \"200ms\"" };
     format!(
         "id = \"test.guest\"\nversion = \"1.0.0\"\nworld = \"latent:plugin/face-detector@0.1.0\"\ntitle = \"A guest\"\n\
-         [requests]\nmemory = \"4MiB\"\ndeadline = \"200ms\"\n{requests}\n"
+         [requests]\nmemory = \"4MiB\"\n{deadline}\n{requests}\n"
     )
 }
 
@@ -92,13 +94,15 @@ async fn an_endless_loop_dies_at_its_deadline() {
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(200), "{took:?}");
     // 20 ms where the machine is idle; the suite runs beside others.
-    assert!(took < Duration::from_millis(400), "{took:?}");
+    assert!(took < Duration::from_millis(1_000), "{took:?}");
 }
 
 #[tokio::test]
 async fn an_endless_loop_does_not_starve_the_others() {
     let house = house();
-    let (busy, quick) = (house.load("spin").await, house.load("nothing").await);
+    let long = "deadline = \"2s\"";
+    let busy = house.load_with("spin", long, &OperatorGrant::default()).await.unwrap();
+    let quick = house.load_with("nothing", long, &OperatorGrant::default()).await.unwrap();
     let spinning: Vec<_> = (0..4)
         .map(|_| {
             tokio::spawn({
@@ -109,9 +113,9 @@ async fn an_endless_loop_does_not_starve_the_others() {
         .collect();
     let begun = Instant::now();
     assert_eq!(look(&quick).await, Ok(vec![]));
-    assert!(begun.elapsed() < Duration::from_millis(190), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
     for call in spinning {
-        assert_eq!(call.await.unwrap(), Err(PluginError::Timeout(200)));
+        assert_eq!(call.await.unwrap(), Err(PluginError::Timeout(2_000)));
     }
 }
 
@@ -133,7 +137,10 @@ async fn a_handle_bomb_is_told_to_drop_some() {
 #[tokio::test]
 async fn bytes_behind_handles_have_a_budget() {
     let house = house();
-    let plugin = house.load_with("byte-bomb", "host-memory = \"64MiB\"", &OperatorGrant::default()).await.unwrap();
+    let plugin = house
+        .load_with("byte-bomb", "host-memory = \"64MiB\"\ndeadline = \"60s\"", &OperatorGrant::default())
+        .await
+        .unwrap();
     let Err(PluginError::Limit(why)) = look(&plugin).await else { panic!("no limit") };
     assert!(why.contains("12000000 bytes behind handles"), "{why}");
 }

@@ -131,25 +131,24 @@ impl Plugin {
         export: &'static str,
         call: impl for<'a> FnOnce(&'a mut Instance) -> BoxFuture<'a, wasmtime::Result<Outcome<T>>> + Send + 'static,
     ) -> Outcome<T> {
-        let queued = Instant::now();
         let guests = self.shared.guests();
         if Handle::try_current().is_ok_and(|current| current.id() == guests.id()) {
-            return self.clone().admitted(export, queued, call).await;
+            return self.clone().admitted(export, call).await;
         }
-        let task = guests.spawn(self.clone().admitted(export, queued, call));
+        let task = guests.spawn(self.clone().admitted(export, call));
         task.await.unwrap_or_else(|error| Err(PluginError::Other(format!("the call's task failed: {error}"))))
     }
 
     async fn admitted<T: Send + 'static>(
         self: Arc<Self>,
         name: &'static str,
-        queued: Instant,
         call: impl for<'a> FnOnce(&'a mut Instance) -> BoxFuture<'a, wasmtime::Result<Outcome<T>>> + Send,
     ) -> Outcome<T> {
         let export = self.calls.of(name);
-        let _permit = match self.permits.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => self.permits.acquire().await.map_err(|_| PluginError::Cancelled)?,
+        let arrived = Instant::now();
+        let (_permit, begun) = match self.permits.try_acquire() {
+            Ok(permit) => (permit, arrived),
+            Err(_) => (self.permits.acquire().await.map_err(|_| PluginError::Cancelled)?, Instant::now()),
         };
         let pass = export.breaker.admit().map_err(|left| {
             export.refused.increment(1);
@@ -159,28 +158,31 @@ impl Plugin {
                 left.as_millis()
             ))
         })?;
-        let queued = queued.elapsed();
         let span =
             tracing::debug_span!("plugin", id = self.manifest().id, version = self.manifest().version, export = name);
-        let begun = Instant::now();
-        let (result, fresh, usage) = self.bounded(call).instrument(span).await;
+        let (result, fresh, usage) = self.bounded(begun, call).instrument(span).await;
         match &result {
             Err(PluginError::Trap(_) | PluginError::Timeout(_)) => pass.failed(),
             _ => pass.succeeded(),
         }
-        self.observe(export, &Record { fresh, queued, took: begun.elapsed(), usage }, result.as_ref().err());
+        self.observe(
+            export,
+            &Record { fresh, queued: begun - arrived, took: begun.elapsed(), usage },
+            result.as_ref().err(),
+        );
         result
     }
 
     async fn bounded<T: Send + 'static>(
         &self,
+        begun: Instant,
         call: impl for<'a> FnOnce(&'a mut Instance) -> BoxFuture<'a, wasmtime::Result<Outcome<T>>> + Send,
     ) -> (Outcome<T>, bool, Usage) {
         let limit = self.common.grant.deadline;
         let warm = self.warm.lock().pop();
         let fresh = warm.is_none();
         let deadline = warm.as_ref().map_or_else(Deadline::new, |instance| instance.store.data().deadline.clone());
-        deadline.set(limit);
+        deadline.set(begun + limit);
         let work = async {
             let mut instance = match warm {
                 Some(instance) => instance,

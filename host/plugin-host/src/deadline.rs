@@ -21,8 +21,8 @@ impl Deadline {
     }
 
     /// A call begins.
-    pub fn set(&self, from_now: Duration) {
-        *self.0.lock() = State { at: Instant::now() + from_now, waiting_since: None };
+    pub fn set(&self, at: Instant) {
+        *self.0.lock() = State { at, waiting_since: None };
     }
 
     /// Waits outside the deadline.
