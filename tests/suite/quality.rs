@@ -16,7 +16,8 @@ fn labels<T: serde::de::DeserializeOwned>(file: &str) -> T {
 
 /// The labelled photos, which xtask puts there.
 fn photo(name: &str) -> Vec<u8> {
-    let folder = std::env::var_os("LATENT_PHOTOS").expect("LATENT_PHOTOS names the folder with the photos: run `cargo xtask test`");
+    let folder = std::env::var_os("LATENT_PHOTOS")
+        .expect("LATENT_PHOTOS names the folder with the photos: run `cargo xtask test`");
     let path = PathBuf::from(folder).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -59,8 +60,12 @@ async fn the_right_photo_comes_first_for_two_thirds_of_what_people_type() {
     let mut right = 0;
     for query in &queries.query {
         let found = client.post("/search/smart", &json!({ "query": query.text, "size": 3 })).await.ok();
-        let names: Vec<&str> =
-            found["assets"]["items"].as_array().unwrap().iter().filter_map(|asset| asset["originalFileName"].as_str()).collect();
+        let names: Vec<&str> = found["assets"]["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|asset| asset["originalFileName"].as_str())
+            .collect();
         let is_right = names.first().is_some_and(|first| query.right.iter().any(|name| name == first));
         right += usize::from(is_right);
         report.push(format!("{} {:?}: {names:?}", if is_right { "right" } else { "WRONG" }, query.text));

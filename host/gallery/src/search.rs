@@ -247,14 +247,14 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Colour words lift the pictures that have the colour: by at most a third of what lies between the best and the last.
+    /// Colour words lift the pictures that have the colour: by at most a sixth of what lies between the best and the last.
     async fn by_colour(&self, mut found: Vec<(AssetId, f32)>, text: &str) -> Result<Vec<(AssetId, f32)>> {
         let wanted = colours::named_in(text);
         let (Some(best), Some(last)) = (found.first(), found.last()) else { return Ok(found) };
         if wanted.is_empty() {
             return Ok(found);
         }
-        let lift = (best.1 - last.1) / 3.0;
+        let lift = (best.1 - last.1) / 6.0;
         let ids: Vec<AssetId> = found.iter().map(|(id, _)| *id).collect();
         for (id, palette) in self.0.store().palettes(&ids).await? {
             if let Some(hit) = found.iter_mut().find(|(other, _)| *other == id) {

@@ -44,8 +44,11 @@ fn valid(latitude: f64, longitude: f64) -> bool {
 
 /// The English short name of an ISO 3166 code; the code itself where it is unknown.
 fn country(code: &str) -> String {
-    celes::Country::from_alpha2(code).map_or_else(|_| code.to_owned(), |country| {
-        // As people and other programs write it: "Netherlands", not "The Netherlands".
-        country.long_name.trim_start_matches("The ").to_owned()
-    })
+    celes::Country::from_alpha2(code).map_or_else(
+        |_| code.to_owned(),
+        |country| {
+            // As people and other programs write it: "Netherlands", not "The Netherlands".
+            country.long_name.trim_start_matches("The ").to_owned()
+        },
+    )
 }
