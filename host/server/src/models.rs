@@ -22,7 +22,7 @@ pub async fn pull(settings: &Settings, names: &[String]) -> Result<()> {
     let inference = plugins::inference(settings)?;
     for name in names {
         let progress = |done: u64, all: u64| {
-            let percent = if all == 0 { 100 } else { 100 * done / all };
+            let percent = (100 * done).checked_div(all).unwrap_or(100);
             let bar = "#".repeat(percent as usize / 4);
             eprint!("\r{name} [{bar:<25}] {percent:>3} %");
             let _ = std::io::stderr().flush();
