@@ -216,3 +216,25 @@ async fn a_stop_lets_work_under_way_finish_or_gives_it_back() {
         client.processed(id).await;
     }
 }
+
+#[tokio::test]
+async fn the_work_of_a_killed_worker_is_taken_over_by_another() {
+    let app = TestApp::serving(|settings| settings.workers.takeover = 2).await;
+    let client = app.sign_up().await;
+    let mut ids = Vec::new();
+    for seed in 0..4 {
+        ids.push(client.uploaded("a.jpg", photos::jpeg(seed)).await);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let beside = app.environment();
+    let mut environment: Vec<(&str, &str)> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    environment.push(("LATENT_FAILPOINT", "ingest.claimed"));
+    let mut dying = Program::work(folder.path(), &environment);
+    assert!(!dying.wait().success(), "it has claimed a job and died");
+    environment.pop();
+    let worker = Program::work(folder.path(), &environment);
+    for id in &ids {
+        client.processed(id).await;
+    }
+    assert!(worker.stop().success());
+}

@@ -89,3 +89,26 @@ async fn a_thumbnail_that_vanished_from_the_storage_is_made_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_paused_queue_of_faces_holds_faces_and_nothing_else() {
+    let app = TestApp::seeing().await;
+    let client = app.sign_up().await;
+    client.put("/jobs/faceDetection", &json!({ "command": "pause" })).await.ok();
+    let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    let steps = || async { client.get(&format!("/latent/assets/{id}/steps")).await.ok() };
+    eventually("only faces wait", || async {
+        let pending = steps().await["pending"].clone();
+        (pending == json!(["ingest/faces"])).then_some(())
+    })
+    .await;
+    eventually("the job waits", || async {
+        let jobs = client.get("/jobs").await.ok();
+        (jobs["faceDetection"]["jobCounts"]["paused"] == 1).then_some(())
+    })
+    .await;
+    assert!(!client.bytes(&format!("/assets/{id}/thumbnail")).await.is_empty());
+    client.put("/jobs/faceDetection", &json!({ "command": "resume" })).await.ok();
+    client.processed(&id).await;
+    assert_eq!(steps().await["steps"]["ingest/faces"], "done");
+}

@@ -17,3 +17,4 @@ mod search;
 mod server;
 mod timeline;
 mod uploads;
+mod websocket;

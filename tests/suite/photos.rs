@@ -70,6 +70,36 @@ async fn every_format_that_browsers_and_scanners_write_becomes_a_thumbnail() {
     }
 }
 
+/// tests/fixtures/pictures: the quarters, written once by libheif (pillow-heif) and libavif (Pillow).
+#[tokio::test]
+async fn what_phones_write_becomes_a_thumbnail() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    for name in ["quarters.heic", "quarters.avif"] {
+        let bytes = std::fs::read(tests::root().join("tests/fixtures/pictures").join(name)).unwrap();
+        let id = client.uploaded(name, bytes).await;
+        let asset = client.processed(&id).await;
+        assert_eq!((asset["width"].as_u64(), asset["height"].as_u64()), (Some(96), Some(72)), "{name}");
+        assert_eq!(quarters(&preview(&client, &id).await), "rgbw", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_colours_of_a_display_p3_photo_are_converted() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    let plain = photos::encoded(ImageFormat::Jpeg, 64, 64, 0);
+    let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let wide = photos::with_segment(&plain, 0xe2, &[b"ICC_PROFILE\0\x01\x01", &*profile].concat());
+    let (plain, wide) = (client.uploaded("srgb.jpg", plain).await, client.uploaded("p3.jpg", wide).await);
+    client.processed(&plain).await;
+    client.processed(&wide).await;
+    let green = |picture: image::DynamicImage| picture.get_pixel(picture.width() * 3 / 4, picture.height() / 4).0;
+    let (narrow, wide) = (green(preview(&client, &plain).await), green(preview(&client, &wide).await));
+    // The green of P3 is outside sRGB: converted, it has no red left. Taken for sRGB it would look dull.
+    assert!(narrow[0] > 10 && wide[0] < 5, "{narrow:?} {wide:?}");
+}
+
 #[tokio::test]
 async fn stray_bytes_between_segments_spoil_nothing_and_a_missing_half_does() {
     let app = TestApp::start().await;

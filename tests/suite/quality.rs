@@ -74,6 +74,36 @@ async fn the_right_photo_comes_first_for_two_thirds_of_what_people_type() {
     assert!(3 * right >= 2 * queries.query.len(), "{right} of {}:\n{}", queries.query.len(), report.join("\n"));
 }
 
+/// The path of a pair of CLIP's shape: BPE with 77 tokens, 224 x 224 in CLIP's normalisation, by manifests of one's own. The
+/// models are small enough to be read (tests/fixtures/clip/make.py): a text is its words, a picture its mean colour.
+#[tokio::test]
+async fn a_pair_of_clips_shape_drops_in_by_manifest() {
+    let fixtures = tests::root().join("tests/fixtures/clip");
+    let app = TestApp::with(|settings| {
+        settings.inference.manifests = fixtures.clone();
+        settings.inference.models = fixtures;
+        let plugin = settings.plugins.get_mut("latent.clip-search").unwrap();
+        plugin.enabled = true;
+        plugin.models = [("image", "small-image"), ("text", "small-text")].map(|(a, b)| (a.into(), b.into())).into();
+    })
+    .await;
+    let client = app.sign_up().await;
+    let mut ids = Vec::new();
+    for (name, colour) in [("r", [200, 30, 30]), ("g", [30, 190, 40]), ("b", [20, 40, 210])] {
+        let mut bytes = Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(300, 260, image::Rgb(colour)).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        ids.push(client.uploaded(&format!("{name}.png"), bytes.into_inner()).await);
+    }
+    for id in &ids {
+        client.processed(id).await;
+    }
+    // "Unknown words" are bytes to BPE: they neither fail nor matter here.
+    for (text, right) in [("Something RED", 0), ("the green, green grass", 1), ("a blue zebra", 2)] {
+        let found = client.post("/search/smart", &json!({ "query": text, "size": 3 })).await.ok();
+        assert_eq!(found["assets"]["items"][0]["id"], ids[right].as_str(), "{text}: {found}");
+    }
+}
+
 #[derive(Deserialize)]
 struct Faces {
     face: Vec<Face>,

@@ -33,6 +33,15 @@ impl TestApp {
 
     /// With settings that a test chooses.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of(Role::All, change).await
+    }
+
+    /// Without a worker: somebody else has to work.
+    pub async fn serving(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of(Role::Serve, change).await
+    }
+
+    async fn of(role: Role, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::Builder::new().prefix("lt").tempdir().unwrap();
         let database = Database::new().await;
         let redis = folder.path().join("redis");
@@ -42,7 +51,7 @@ impl TestApp {
         settings.database.url.clone_from(&database.url);
         settings.redis.url = valkey.redis_url().unwrap().to_owned();
         change(&mut settings);
-        let running = start(&settings).await;
+        let running = start(&settings, role).await;
         let anonymous = Client::new(&format!("http://{}", running.address.unwrap()));
         Self { anonymous, database, settings, running, valkey, folder }
     }
@@ -70,9 +79,24 @@ impl TestApp {
     pub async fn restart(self) -> Self {
         let Self { anonymous, database, settings, running, valkey, folder } = self;
         running.stop().await;
-        let running = start(&settings).await;
+        let running = start(&settings, Role::All).await;
         let anonymous = Client { url: format!("http://{}", running.address.unwrap()), ..anonymous };
         Self { anonymous, database, settings, running, valkey, folder }
+    }
+
+    /// For a program that is to work beside this one: same database, Redis and storage.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = vec![
+            ("LATENT__DATABASE__URL", self.settings.database.url.clone()),
+            ("LATENT__REDIS__URL", self.settings.redis.url.clone()),
+            ("LATENT__STORAGE__BACKEND__MAIN__FILES", self.library().display().to_string()),
+            ("LATENT__WORKERS__TAKEOVER", self.settings.workers.takeover.to_string()),
+        ];
+        for name in ["LATENT__PLUGINS__LATENT.FACE-DETECTION__ENABLED", "LATENT__PLUGINS__LATENT.CLIP-SEARCH__ENABLED"]
+        {
+            environment.push((name, "false".to_owned()));
+        }
+        environment
     }
 
     /// The data folder.
@@ -93,8 +117,8 @@ pub fn settings(folder: &Path) -> Settings {
     settings
 }
 
-async fn start(settings: &Settings) -> Running {
-    server::start(settings, Role::All, Vec::new(), Arc::new(String::new)).await.unwrap()
+async fn start(settings: &Settings, role: Role) -> Running {
+    server::start(settings, role, Vec::new(), Arc::new(String::new)).await.unwrap()
 }
 
 fn list(root: &Path, folder: &Path, found: &mut Vec<String>) {

@@ -25,6 +25,13 @@ impl Program {
         Self::spawn(folder, Command::new(crate::bin_dir().join("latent")), environment)
     }
 
+    /// `latent work`: no HTTP.
+    pub fn work(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(crate::bin_dir().join("latent"));
+        command.arg("work");
+        Self::spawn(folder, command, environment).unwrap_or_else(|log| panic!("the worker did not start:\n{log}"))
+    }
+
     /// The same behind a wrapper such as `unshare … --`.
     pub fn spawn(folder: &Path, mut command: Command, environment: &[(&str, &str)]) -> Result<Self, String> {
         let log = folder.join("program.log");
@@ -45,8 +52,9 @@ impl Program {
         // Reads on after the address, or the program would block on a full pipe.
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some(at) = line.find("http://") {
-                    let _ = send.send(line[at..].trim().to_owned());
+                if line.starts_with("Latent is ready") {
+                    let url = line.find("http://").map_or("", |at| line[at..].trim());
+                    let _ = send.send(url.to_owned());
                 }
             }
         });

@@ -16,7 +16,6 @@ use crate::run::{Later, Request, Tools};
 
 /// How long an idle worker waits before it looks again; a job of this process wakes it at once.
 const IDLE: Duration = Duration::from_millis(250);
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// When Redis or the database is down.
 const DOWN: Duration = Duration::from_secs(1);
 
@@ -98,7 +97,7 @@ impl Worker {
     }
 
     async fn work(&self, claimed: Claimed) {
-        let mut beat = tokio::time::interval(HEARTBEAT);
+        let mut beat = tokio::time::interval(self.tools.gallery.queue().heartbeat_every());
         beat.tick().await;
         let run = self.run_job(&claimed);
         tokio::pin!(run);

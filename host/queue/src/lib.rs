@@ -13,8 +13,6 @@ use types::{Job, Priority, QueueName};
 
 use keys::Keys;
 
-/// Claims that were silent for this long belong to a worker that is gone.
-const STALE: Duration = Duration::from_secs(60);
 const GROUP: &str = "workers";
 
 /// Redis did not do it. Trying again later helps.
@@ -50,6 +48,8 @@ pub struct Claimed {
 #[derive(Clone)]
 pub struct Queue {
     redis: ConnectionManager,
+    /// Claims that were silent for this long belong to a worker that is gone.
+    stale: Duration,
     scripts: std::sync::Arc<Scripts>,
 }
 
@@ -99,10 +99,16 @@ impl Scripts {
 }
 
 impl Queue {
-    /// `redis://…`, `rediss://…` or `redis+unix:///path`. Reconnects by itself.
-    pub async fn connect(url: &str) -> Result<Self, QueueError> {
+    /// `redis://…`, `rediss://…` or `redis+unix:///path`. Reconnects by itself. A claim without a heartbeat for `stale` is given to
+    /// another worker.
+    pub async fn connect(url: &str, stale: Duration) -> Result<Self, QueueError> {
         let client = redis::Client::open(url).map_err(|error| QueueError::Url(error.to_string()))?;
-        Ok(Self { redis: ConnectionManager::new(client).await?, scripts: Scripts::new().into() })
+        Ok(Self { redis: ConnectionManager::new(client).await?, stale, scripts: Scripts::new().into() })
+    }
+
+    /// How often a worker has to tell that it goes on.
+    pub fn heartbeat_every(&self) -> Duration {
+        self.stale / 4
     }
 
     /// Does Redis answer?
@@ -175,7 +181,7 @@ impl Queue {
         let mut redis = self.redis.clone();
         let stale: redis::streams::StreamAutoClaimReply = redis::cmd("XAUTOCLAIM")
             .arg(&[stream, GROUP, consumer])
-            .arg(STALE.as_millis() as u64)
+            .arg(self.stale.as_millis() as u64)
             .arg("0")
             .arg(&["COUNT", "1"])
             .query_async(&mut redis)

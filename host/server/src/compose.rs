@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use api::{ApiState, Jobs};
@@ -77,9 +78,10 @@ pub async fn start(
     let redis_url = url(&settings.redis.url, services.as_ref().and_then(Services::redis_url));
     let store = Store::new(&StoreConfig { url: database_url, pool_size: settings.database.pool_size })?;
     store.migrate().await.context("the database")?;
-    let queue = Queue::connect(&redis_url).await.context("Redis")?;
+    let queue =
+        Queue::connect(&redis_url, Duration::from_secs(settings.workers.takeover.max(1))).await.context("Redis")?;
     let (gallery, inference) = gallery(settings, store, queue).await?;
-    let pipelines = Pipelines::new(definitions(Path::new("config/pipelines"))?);
+    let pipelines = Pipelines::new(definitions(&settings.pipelines)?);
     pipelines.check(&gallery.plugins())?;
     let spec = spec(settings);
     let feeder = Feeder::new(gallery.clone(), pipelines.clone(), spec.clone());
@@ -205,14 +207,16 @@ async fn storage(settings: &Settings, host: &PluginHost, backend: &Backend) -> R
     Ok(host.load(wasm.into(), &grant).await?.storage())
 }
 
-/// What the binary carries, unless the folder is there: an operator's own pipelines.
+/// An operator's own pipelines, or those that the binary carries.
 fn definitions(folder: &Path) -> Result<Vec<Definition>> {
     const INGEST: &str = include_str!("../../../config/pipelines/ingest.toml");
-    if !folder.is_dir() {
+    if folder.as_os_str().is_empty() {
         return Ok(vec![Definition::parse("ingest.toml", INGEST)?]);
     }
     let mut definitions = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read the pipelines in {}", folder.display()))?;
+    for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             definitions.push(Definition::parse(&path.display().to_string(), &std::fs::read_to_string(&path)?)?);

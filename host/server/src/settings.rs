@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     pub data_dir: PathBuf,
     pub kit: PathBuf,
+    pub pipelines: PathBuf,
     pub server: Server,
     pub database: Database,
     pub redis: Redis,
@@ -80,6 +81,8 @@ pub struct Media {
 pub struct Workers {
     pub concurrency: usize,
     pub decoding: usize,
+    /// Seconds.
+    pub takeover: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
