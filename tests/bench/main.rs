@@ -7,6 +7,7 @@ extern crate self as latent_plugin;
 #[path = "../../plugins/face-detection/src/align.rs"]
 mod align;
 mod call;
+#[expect(dead_code, reason = "the plugin is a library, whose fields others may read")]
 #[path = "../../plugins/face-detection/src/centerface.rs"]
 mod centerface;
 #[path = "../../plugins/face-detection/src/detector.rs"]
