@@ -109,3 +109,20 @@ impl Sampler {
         self.thread.join().unwrap_or_default()
     }
 }
+
+/// CPU seconds of the thread that asks.
+pub fn thread_seconds() -> f64 {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// CPU seconds of all threads of this process.
+pub fn own_seconds() -> f64 {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock(id: libc::clockid_t) -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of our own, which outlives the call.
+    unsafe { libc::clock_gettime(id, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}

@@ -10,8 +10,8 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::process;
-use crate::report::Report;
 use crate::Place;
+use crate::report::{Report, Wanted};
 
 /// A running `latent` with its embedded services. Killed when dropped.
 pub struct Server {
@@ -130,14 +130,14 @@ pub fn ready_and_idle(place: &Place, report: &mut Report) -> Result<()> {
             times.push(server.ready.as_secs_f64());
         }
         times.sort_by(f64::total_cmp);
-        report.hold("ready", "ready, embedded services (median of 5)", times[2], "s", "<= 2");
-        let server = Server::start_in(place, data.path(), "[inference]\nidle-unload = \"1s\"\n").await?;
+        report.hold("ready", "ready, embedded services (median of 5)", times[2], "s", Wanted::AtMost(2.0));
+        let server = Server::start_in(place, data.path(), "[inference]\nidle-unload = 1\n").await?;
         settle(server.pid()).await;
         let memory = process::memory(server.pid());
-        report.hold("ready", "idle memory: server", memory.server, "MiB", "<= 100");
+        report.hold("ready", "idle memory: server", memory.server, "MiB", Wanted::AtMost(100.0));
         report.add("ready", "idle memory: Postgres", memory.postgres, "MiB");
         report.add("ready", "idle memory: Valkey", memory.redis, "MiB");
-        report.hold("ready", "idle memory: all", memory.total(), "MiB", "<= 220");
+        report.hold("ready", "idle memory: all", memory.total(), "MiB", Wanted::AtMost(220.0));
         Ok(())
     })
 }

@@ -1,19 +1,77 @@
-//! Measures smart search: `vector_bench DATABASE_URL N [EF]`, one JSON line. The database has no photos; it is migrated and filled
-//! with N synthetic clustered vectors of 512 dimensions: one owner has a tenth, another the rest.
+//! Search by meaning on synthetic vectors: how long the store takes, and how many of the truly nearest it finds.
 
-use std::time::{Duration, Instant};
+use std::fmt::Write as _;
+use std::time::Instant;
 
-use serde_json::json;
-use store::search::{AssetFilter, Order, Space, SpaceKind, Tuning};
+use anyhow::{Context as _, Result};
+use futures::SinkExt as _;
+use runtime::{RuntimeConfig, Services};
+use store::search::{AssetFilter, Space, SpaceKind, Tuning};
 use store::{Store, StoreConfig};
-use types::{AssetType, UserId};
+use types::UserId;
 
-const DIMENSIONS: usize = 512;
+use crate::Place;
+use crate::report::{Report, Wanted};
+use crate::server;
+
+const NAME: &str = "search";
+/// Those of the model that is shipped.
+const DIMENSIONS: usize = 384;
 const K: i64 = 100;
 const QUERIES: usize = 200;
 const EXACT_QUERIES: usize = 50;
 
-type Error = Box<dyn std::error::Error>;
+struct Figures {
+    /// Milliseconds.
+    p50: f64,
+    p99: f64,
+    recall: f64,
+}
+
+/// 50,000 vectors; with `--full` 1,000,000 too.
+pub fn nearest(place: &Place, report: &mut Report) -> Result<()> {
+    let sizes: &[usize] = if place.full { &[50_000, 1_000_000] } else { &[50_000] };
+    sizes.iter().try_for_each(|count| server::runtime()?.block_on(of(place, *count, report)))
+}
+
+async fn of(place: &Place, count: usize, report: &mut Report) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = RuntimeConfig { data_dir: folder.path().join("data"), kit: place.kit.clone(), postgres: true, valkey: false };
+    let services = Services::start(&config)?;
+    let url = services.database_url().context("an embedded PostgreSQL")?;
+    let store = Store::new(&StoreConfig { url: url.to_owned(), pool_size: 4 })?;
+    store.migrate().await?;
+    let space = store.space(SpaceKind::Asset, &format!("bench@{count}"), DIMENSIONS, None).await?;
+    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    let centres: Vec<Vec<f32>> =
+        (0..count.div_ceil(100)).map(|_| unit((0..DIMENSIONS).map(|_| chance.normal()).collect())).collect();
+    let (small, large) = (UserId::generate(), UserId::generate());
+    let (load, index) = fill(url, &space, count, &centres, [small, large], &mut chance).await?;
+    report.add(NAME, &format!("{count} vectors: loaded in"), load, "s");
+    report.add(NAME, &format!("{count} vectors: indexed in"), index, "s");
+    let queries: Vec<Vec<f32>> = (0..QUERIES)
+        .map(|_| {
+            let at = chance.next() as usize % centres.len();
+            near(&centres[at], 0.7, &mut chance)
+        })
+        .collect();
+    let filters = [("all", AssetFilter::default()), ("an owner of 10 %", AssetFilter::of(small))];
+    for (whose, filter) in filters {
+        let Figures { p50, p99, recall } = measure(&store, &space, &filter, &queries, &Tuning::default()).await?;
+        report.add(NAME, &format!("{count} vectors, {whose}: p50"), p50, "ms");
+        let (p99_of, recall_of) = (format!("{count} vectors, {whose}: p99"), format!("{count} vectors, {whose}: recall@100"));
+        if count == 50_000 {
+            report.hold(NAME, &p99_of, p99, "ms", Wanted::AtMost(5.0));
+            report.hold(NAME, &recall_of, recall, "", Wanted::AtLeast(0.97));
+        } else {
+            report.add(NAME, &p99_of, p99, "ms");
+            report.add(NAME, &recall_of, recall, "");
+        }
+    }
+    store.close();
+    services.stop();
+    Ok(())
+}
 
 /// A small generator, so that every run has the same vectors.
 struct Chance(u64);
@@ -44,69 +102,13 @@ fn near(centre: &[f32], spread: f32, chance: &mut Chance) -> Vec<f32> {
     unit(centre.iter().map(|value| value + spread * chance.normal() / (DIMENSIONS as f32).sqrt()).collect())
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<(), Error> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let [_, url, count, rest @ ..] = &arguments[..] else {
-        return Err("vector_bench DATABASE_URL N [EF]".into());
-    };
-    let count: usize = count.parse()?;
-    let mut tuning = Tuning::default();
-    if let Some(ef) = rest.first() {
-        tuning.ef = ef.parse()?;
-    }
-    let store = Store::new(&StoreConfig { url: url.clone(), pool_size: 4 })?;
-    if !migrated(url).await? {
-        store.migrate().await?;
-    }
-    let space = store.space(SpaceKind::Asset, &format!("bench@{count}"), DIMENSIONS, None).await?;
-    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    let centres: Vec<Vec<f32>> =
-        (0..count.div_ceil(100)).map(|_| unit((0..DIMENSIONS).map(|_| chance.normal()).collect())).collect();
-    let (small, large) = (UserId::generate(), UserId::generate());
-    let began = Instant::now();
-    let (load, index) = fill(url, &space, count, &centres, [small, large], &mut chance).await?;
-    let filled = began.elapsed();
-    let queries: Vec<Vec<f32>> = (0..QUERIES)
-        .map(|_| {
-            let at = chance.next() as usize % centres.len();
-            near(&centres[at], 0.7, &mut chance)
-        })
-        .collect();
-    let mut report = json!({
-        "vectors": count, "dimensions": DIMENSIONS, "k": K, "ef": tuning.ef, "fill_s": filled.as_secs_f64(),
-        "load_s": load.as_secs_f64(), "index_s": index.as_secs_f64(),
-    });
-    let everything = AssetFilter::default();
-    let favourites = AssetFilter { kind: Some(AssetType::Video), ..AssetFilter::of(large) };
-    for (name, filter) in [
-        ("all", everything),
-        ("owner_90", AssetFilter::of(large)),
-        ("owner_10", AssetFilter::of(small)),
-        ("video_1", favourites),
-    ] {
-        report[name] = measure(&store, &space, &filter, &queries, &tuning).await?;
-    }
-    let began = Instant::now();
-    store.find_assets(&AssetFilter::of(large), Order::NewestFirst, 0, 250).await?;
-    report["metadata_250_ms"] = json!(began.elapsed().as_secs_f64() * 1e3);
-    println!("{report}");
-    Ok(())
-}
-
-async fn migrated(url: &str) -> Result<bool, Error> {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-    tokio::spawn(connection);
-    Ok(client.query_one("SELECT to_regclass('embedding_space') IS NOT NULL", &[]).await?.get(0))
-}
-
 async fn measure(
     store: &Store,
     space: &Space,
     filter: &AssetFilter,
     queries: &[Vec<f32>],
     tuning: &Tuning,
-) -> Result<serde_json::Value, Error> {
+) -> Result<Figures> {
     // `gallery` keeps estimates for a minute.
     let estimate = store.estimate_found(filter).await?;
     for query in &queries[..queries.len() / 4] {
@@ -131,10 +133,7 @@ async fn measure(
     }
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    Ok(json!({
-        "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0), "recall": hits as f64 / f64::from(all.max(1) as u32),
-        "found": found.iter().map(Vec::len).min(),
-    }))
+    Ok(Figures { p50: at(0.5), p99: at(0.99), recall: hits as f64 / f64::from(all.max(1) as u32) })
 }
 
 /// Assets and vectors by COPY, the index built afterwards. Returns how long both took.
@@ -145,10 +144,7 @@ async fn fill(
     centres: &[Vec<f32>],
     [small, large]: [UserId; 2],
     chance: &mut Chance,
-) -> Result<(Duration, Duration), Error> {
-    use futures::SinkExt as _;
-    use std::fmt::Write as _;
-
+) -> Result<(f64, f64)> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     tokio::spawn(connection);
     let table = format!("asset_embedding_{}", space.id);
@@ -161,9 +157,7 @@ async fn fill(
             .await?;
     }
     let began = Instant::now();
-    client
-        .batch_execute(&format!("DROP INDEX {table}_hnsw; CREATE TEMP TABLE incoming (n int, e halfvec({DIMENSIONS}))"))
-        .await?;
+    client.batch_execute(&format!("DROP INDEX {table}_hnsw; CREATE TEMP TABLE incoming (n int, e halfvec({DIMENSIONS}))")).await?;
     client
         .execute(
             "INSERT INTO asset (id, owner_id, checksum, sha256, type, original_file_name, original_path, mime_type, file_size,
@@ -200,15 +194,15 @@ async fn fill(
              DROP TABLE incoming"
         ))
         .await?;
-    let load = began.elapsed();
+    let load = began.elapsed().as_secs_f64();
     let began = Instant::now();
     client
         .batch_execute(&format!(
-            "SET maintenance_work_mem = '2GB'; SET max_parallel_maintenance_workers = 1;
+            "SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 1;
              CREATE INDEX {table}_hnsw ON {table} USING hnsw (embedding halfvec_ip_ops) WITH (m = 16, ef_construction = 100)"
         ))
         .await?;
-    let index = began.elapsed();
+    let index = began.elapsed().as_secs_f64();
     client.batch_execute(&format!("ANALYZE asset; ANALYZE {table}")).await?;
     Ok((load, index))
 }

@@ -1,0 +1,98 @@
+//! What a call of a plugin costs: a guest that does nothing, warm and fresh.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use media::Pixels;
+use plugin_host::{OperatorGrant, Plugin};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::Place;
+use crate::house::House;
+use crate::report::{Report, Wanted};
+
+const NAME: &str = "call";
+const WARM: usize = 100_000;
+const FRESH: usize = 5_000;
+const MANIFEST: &str = "id = \"bench.nothing\"\nversion = \"1.0.0\"\nworld = \"latent:plugin/face-detector@0.1.0\"\n\
+    title = \"Nothing\"\n[requests]\nmemory = \"4MiB\"\ndeadline = \"1s\"\n";
+
+/// `detect` of one small image by a guest that finds nothing, called from a guest thread as a pipeline's step does.
+pub fn overhead(place: &Place, report: &mut Report) -> Result<()> {
+    let house = House::new(place, None)?;
+    let wasm = with_manifest(nothing(&place.root)?);
+    let guests = house.host.guests().clone();
+    let plugin = guests.block_on(house.host.load(wasm.into(), &OperatorGrant::default()))?;
+    let (plugin, warm, fresh) = guests.block_on(guests.spawn(async move {
+        let warm = times(&plugin, WARM, false).await?;
+        let fresh = times(&plugin, FRESH, true).await?;
+        Ok::<_, anyhow::Error>((plugin, warm, fresh))
+    }))??;
+    report.hold(NAME, "warm, p50", at(&warm, 0.5), "us", Wanted::AtMost(1.0));
+    report.hold(NAME, "warm, p99", at(&warm, 0.99), "us", Wanted::AtMost(5.0));
+    report.hold(NAME, "fresh instance, p50", at(&fresh, 0.5), "us", Wanted::AtMost(15.0));
+    report.add(NAME, "fresh instance, p99", at(&fresh, 0.99), "us");
+    let outside = guests_from_outside(&house, &plugin)?;
+    report.add(NAME, "warm, from a thread that is none of the guests', p50", at(&outside, 0.5), "us");
+    report.add(NAME, "the clock itself, p50", at(&clock(), 0.5), "us");
+    Ok(())
+}
+
+/// Sorted, in microseconds.
+async fn times(plugin: &Arc<Plugin>, count: usize, fresh: bool) -> Result<Vec<f64>> {
+    let detector = plugin.face_detector().context("no detector")?;
+    let picture = Pixels::new(1, 1, vec![0; 3])?;
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        if fresh {
+            plugin.cool();
+        }
+        let images = vec![picture.clone()];
+        let begun = Instant::now();
+        let found = detector.detect(images).await?;
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+        anyhow::ensure!(matches!(&found[..], [Ok(faces)] if faces.is_empty()), "the guest answered {found:?}");
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+fn guests_from_outside(house: &House, plugin: &Arc<Plugin>) -> Result<Vec<f64>> {
+    let elsewhere = crate::server::runtime()?;
+    anyhow::ensure!(elsewhere.handle().id() != house.host.guests().id(), "the same threads");
+    elsewhere.block_on(times(plugin, WARM / 10, false))
+}
+
+fn clock() -> Vec<f64> {
+    let mut times: Vec<f64> = (0..WARM).map(|_| Instant::now().elapsed().as_secs_f64() * 1e6).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+fn at(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+/// The guest that the suite uses too, as a component.
+fn nothing(root: &Path) -> Result<Vec<u8>> {
+    let guests = root.join("tests/guests");
+    let skeleton = std::fs::read_to_string(guests.join("face-detector.wat"))?;
+    let guest = std::fs::read_to_string(guests.join("hostile/nothing.wat"))?;
+    let (imports, detect) = guest.split_once(";; detect\n").context("a guest has a line `;; detect`")?;
+    let mut module = wat::parse_str(skeleton.replace("(;imports;)", imports).replace("(;detect;)", detect))?;
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(root.join("wit"))?;
+    let world = resolve.select_world(&[package], Some("face-detector"))?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+    ComponentEncoder::default().validate(true).module(&module)?.encode()
+}
+
+fn with_manifest(mut component: Vec<u8>) -> Vec<u8> {
+    let section = wasm_encoder::CustomSection { name: "latent:manifest".into(), data: MANIFEST.as_bytes().into() };
+    component.push(wasm_encoder::ComponentSection::id(&section));
+    wasm_encoder::Encode::encode(&section, &mut component);
+    component
+}
