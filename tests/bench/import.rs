@@ -100,8 +100,13 @@ async fn upload(server: Arc<Server>, path: PathBuf) -> Result<()> {
         .text("fileCreatedAt", "2024-03-15T12:00:00.000Z")
         .text("fileModifiedAt", "2024-03-15T12:00:00.000Z")
         .part("assetData", Part::bytes(bytes).file_name(name));
-    let answer =
-        server.http.post(format!("{}/api/assets", server.url)).bearer_auth(server.token()).multipart(form).send().await?;
+    let answer = server
+        .http
+        .post(format!("{}/api/assets", server.url))
+        .bearer_auth(server.token())
+        .multipart(form)
+        .send()
+        .await?;
     if answer.status().as_u16() != 201 {
         bail!("{} answered {}: {}", show(&path), answer.status(), answer.text().await?);
     }

@@ -32,8 +32,9 @@ pub fn of(place: &Place) -> Result<Limit> {
     let each = 1.0 / paths.len() as f64;
     let house = House::new(place, None)?;
     let guests = house.host.guests().clone();
-    let (detector, embedder) =
-        guests.block_on(async { Ok::<_, anyhow::Error>((house.faces().await?, house.embedder("starter-search-image").await?)) })?;
+    let (detector, embedder) = guests.block_on(async {
+        Ok::<_, anyhow::Error>((house.faces().await?, house.embedder("starter-search-image").await?))
+    })?;
     let files = paths.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
     let detect = |pixels: &Pixels| -> Result<usize> {
         let mut found = guests.block_on(detector.detect(vec![pixels.clone()]))?;

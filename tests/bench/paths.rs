@@ -44,7 +44,9 @@ fn face_path(house: &House, guests: &Handle, pictures: &[Pixels], report: &mut R
     let (revision, dimensions, same_person) = native.space();
     let space = detector.describe();
     ensure!(
-        space.revision.ends_with(&revision) && space.dimensions == dimensions as usize && space.same_person == same_person,
+        space.revision.ends_with(&revision)
+            && space.dimensions == dimensions as usize
+            && space.same_person == same_person,
         "the twin is another space than {space:?}"
     );
     let through = |pixels: &Pixels| {

@@ -36,7 +36,8 @@ pub fn nearest(place: &Place, report: &mut Report) -> Result<()> {
 
 async fn of(place: &Place, count: usize, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = RuntimeConfig { data_dir: folder.path().join("data"), kit: place.kit.clone(), postgres: true, valkey: false };
+    let config =
+        RuntimeConfig { data_dir: folder.path().join("data"), kit: place.kit.clone(), postgres: true, valkey: false };
     let services = Services::start(&config)?;
     let url = services.database_url().context("an embedded PostgreSQL")?;
     let store = Store::new(&StoreConfig { url: url.to_owned(), pool_size: 4 })?;
@@ -59,7 +60,8 @@ async fn of(place: &Place, count: usize, report: &mut Report) -> Result<()> {
     for (whose, filter) in filters {
         let Figures { p50, p99, recall } = measure(&store, &space, &filter, &queries, &Tuning::default()).await?;
         report.add(NAME, &format!("{count} vectors, {whose}: p50"), p50, "ms");
-        let (p99_of, recall_of) = (format!("{count} vectors, {whose}: p99"), format!("{count} vectors, {whose}: recall@100"));
+        let (p99_of, recall_of) =
+            (format!("{count} vectors, {whose}: p99"), format!("{count} vectors, {whose}: recall@100"));
         if count == 50_000 {
             report.hold(NAME, &p99_of, p99, "ms", Wanted::AtMost(5.0));
             report.hold(NAME, &recall_of, recall, "", Wanted::AtLeast(0.97));
@@ -157,7 +159,9 @@ async fn fill(
             .await?;
     }
     let began = Instant::now();
-    client.batch_execute(&format!("DROP INDEX {table}_hnsw; CREATE TEMP TABLE incoming (n int, e halfvec({DIMENSIONS}))")).await?;
+    client
+        .batch_execute(&format!("DROP INDEX {table}_hnsw; CREATE TEMP TABLE incoming (n int, e halfvec({DIMENSIONS}))"))
+        .await?;
     client
         .execute(
             "INSERT INTO asset (id, owner_id, checksum, sha256, type, original_file_name, original_path, mime_type, file_size,

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::process;
 use crate::Place;
+use crate::process;
 use crate::report::{Report, Wanted};
 
 /// A running `latent` with its embedded services. Killed when dropped.

@@ -36,7 +36,8 @@ impl Faces {
         let image = [Image(pixels.clone())];
         let found = self.detector.find(&image).pop().unwrap_or_else(|| Ok(Vec::new()))?;
         let mut source = Source::new(&image[0]);
-        let chips = found.iter().map(|face| self.embedder.align(&mut source, face)).collect::<crate::Result<Vec<_>>>()?;
+        let chips =
+            found.iter().map(|face| self.embedder.align(&mut source, face)).collect::<crate::Result<Vec<_>>>()?;
         let vectors = self.embedder.embed(&chips);
         let faces = found.into_iter().zip(vectors).map(|(face, embedding)| {
             Ok(DetectedFace {

@@ -13,10 +13,10 @@ pub fn run(filter: Option<&str>, suite_only: bool) -> Result<()> {
     let start = Instant::now();
     if !suite_only && filter.is_none() {
         step("formatting", formatting)?;
+        step("licences", deny::check)?;
     }
     build::everything()?;
     if !suite_only && filter.is_none() {
-        step("licences", deny::check)?;
         step("clippy", || {
             let args = ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
             shell::run(cargo().args(args))

@@ -1,7 +1,7 @@
 //! Pixels.
 
-pub use media::{Filter, Pixels};
 use media::{Channels, Fit, Layout};
+pub use media::{Filter, Pixels};
 
 use super::tensor::Tensor;
 use super::{Rect, Result, Size, other};
