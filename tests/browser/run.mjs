@@ -140,6 +140,8 @@ const steps = {
       await shot(`8-search-${file}`);
       await page.keyboard.press('Escape');
       await page.getByRole('dialog').waitFor({ state: 'detached' });
+      await page.getByRole('heading', { name: text }).waitFor();
+      await tiles().nth(5).waitFor();
       await shot(`8-results-${file}`);
     }
     await page.getByRole('link', { name: 'Photos', exact: true }).click();

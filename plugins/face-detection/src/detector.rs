@@ -62,7 +62,7 @@ impl Detector {
                 own.kind
             )));
         }
-        if own.stride == 0 || own.multiple % own.stride != 0 {
+        if own.stride == 0 || !own.multiple.is_multiple_of(own.stride) {
             return Err(Error::Invalid(format!("a detector with stride {} and multiple {}", own.stride, own.multiple)));
         }
         let name = |flat: &Option<String>, table: &Option<String>, place| {
