@@ -1,5 +1,6 @@
 //! Reads pipeline TOML and runs its steps on one asset.
 
+mod darkroom;
 mod definition;
 mod feeder;
 mod plan;

@@ -8,9 +8,9 @@ use media::{Limits, Pixels, ThumbnailSpec};
 use plugin_host::PluginError;
 use store::assets::Asset;
 use store::steps::StepResult;
-use tokio::sync::Semaphore;
 use types::{AssetId, AssetType, Job, JobId, JobKind, Priority, QueueName};
 
+use crate::darkroom::Darkroom;
 use crate::definition::{Condition, Definition, OnFailure, Step, Use};
 use crate::plan::Plan;
 
@@ -19,8 +19,7 @@ pub struct Tools {
     pub gallery: Gallery,
     pub spec: ThumbnailSpec,
     pub limits: Limits,
-    /// Images in memory at once: decoding is what costs memory.
-    pub decoding: Semaphore,
+    pub darkroom: Darkroom,
 }
 
 /// What a run asks for.
@@ -201,7 +200,7 @@ impl Tools {
     async fn metadata(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
         let metadata = if asset.kind == AssetType::Image {
             let bytes = self.original(asset, seen).await?.clone();
-            blocking(move || media::metadata(&bytes)).await?
+            self.darkroom.run(move || media::metadata(&bytes)).await?
         } else {
             media::Metadata::default()
         };
@@ -210,10 +209,9 @@ impl Tools {
     }
 
     async fn thumbnails(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
-        let _permit = self.decoding.acquire().await.map_err(std::io::Error::other)?;
         let bytes = self.original(asset, seen).await?.clone();
         let (spec, limits) = (self.spec.clone(), self.limits.clone());
-        match blocking(move || media::thumbnails(&bytes, &spec, &limits)).await? {
+        match self.darkroom.run(move || media::thumbnails(&bytes, &spec, &limits)).await? {
             Ok(made) => {
                 self.gallery.save_thumbnails(asset, &made).await?;
                 self.gallery.search().save_colours(asset.id, &made.pixels).await?;
@@ -253,17 +251,12 @@ impl Tools {
             return Ok(Some(pixels.clone()));
         }
         let Some(bytes) = self.gallery.preview_bytes(asset).await? else { return Ok(None) };
-        let _permit = self.decoding.acquire().await.map_err(std::io::Error::other)?;
         let limits = self.limits.clone();
-        let pixels = blocking(move || media::decode(&bytes, None, &limits)).await?;
+        let pixels = self.darkroom.run(move || media::decode(&bytes, None, &limits)).await?;
         let pixels =
             pixels.map_err(|error| GalleryError::Invalid(format!("the stored preview cannot be used: {error}")))?;
         Ok(Some(seen.preview.insert(pixels).clone()))
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, GalleryError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?)
 }
 
 /// Evaluates a condition over `asset`.

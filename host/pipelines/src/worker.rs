@@ -1,5 +1,6 @@
 //! A worker: claims jobs and runs their pipelines, as many at once as it may.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use types::{Job, JobKind, QueueName};
 
 use crate::Pipelines;
+use crate::darkroom::Darkroom;
 use crate::run::{Later, Request, Tools};
 
 /// How long an idle worker waits before it looks again; a job of this process wakes it at once.
@@ -43,22 +45,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(gallery: Gallery, pipelines: Pipelines, config: WorkerConfig) -> Arc<Self> {
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn new(gallery: Gallery, pipelines: Pipelines, config: WorkerConfig) -> io::Result<Arc<Self>> {
         let queues = if config.queues.is_empty() { pipelines.queues() } else { config.queues };
-        let tools = Tools {
-            gallery,
-            spec: config.spec,
-            limits: config.limits,
-            decoding: Semaphore::new(config.decoding.max(1)),
-        };
-        Arc::new(Self {
+        let tools =
+            Tools { gallery, spec: config.spec, limits: config.limits, darkroom: Darkroom::open(config.decoding)? };
+        Ok(Arc::new(Self {
             tools: Arc::new(tools),
             pipelines,
             queues,
             concurrency: config.concurrency.max(1),
             name: format!("worker-{}", types::JobId::generate()),
             done: Notify::new(),
-        })
+        }))
     }
 
     /// Claims and works until `stop`; then finishes what it has.

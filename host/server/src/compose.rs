@@ -96,7 +96,8 @@ pub async fn start(
         let limits = Limits { max_pixels: settings.media.max_megapixels * 1_000_000, ..Limits::default() };
         let (concurrency, decoding) = (settings.workers.concurrency, settings.workers.decoding);
         let config = WorkerConfig { queues, concurrency, decoding, spec, limits };
-        tasks.spawn(Worker::new(gallery.clone(), pipelines, config).run(stop.clone()));
+        let worker = Worker::new(gallery.clone(), pipelines, config).context("cannot start a worker")?;
+        tasks.spawn(worker.run(stop.clone()));
     }
     let mut address = None;
     if role != Role::Work {
