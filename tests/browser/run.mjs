@@ -267,7 +267,7 @@ const steps = {
     const id = await gone.jsonValue();
     await viewer().locator('img.photo.shown').waitFor();
     await page.keyboard.press('Delete');
-    await page.getByText('Moved to the trash.').last().waitFor();
+    await page.waitForFunction((id) => !location.pathname.includes(id), id);
     await page.getByRole('button', { name: 'Undo' }).last().click();
     await page.keyboard.press('Escape');
     await page.locator(`a[data-id="${id}"]`).waitFor();
