@@ -94,3 +94,11 @@ test('the bottom of a million photos is reached by the scroll bar and by the whe
   }
   assert.ok(Math.abs(listed - (height - view)) < 10, `${listed}`);
 });
+
+test('who is at the end of a list that turns out shorter is still at its end', () => {
+  const ruler = new Ruler();
+  ruler.measure(56_000_000, 900);
+  ruler.scrolled(HIGHEST - 900);
+  ruler.measure(55_900_000, 900);
+  assert.equal(ruler.scrolled(HIGHEST - 900), 55_900_000 - 900);
+});

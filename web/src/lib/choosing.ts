@@ -55,7 +55,7 @@ class Choice {
   }
 
   tell() {
-    if (this.strangers > 0) toasts.say(`${count(this.strangers, 'file was', 'files were')} left out: no photo or video by name.`);
+    if (this.strangers > 0) toasts.say(`${count(this.strangers, 'file was', 'files were')} left out: not a photo or video.`);
     if (this.unreadable > 0) toasts.say(`${count(this.unreadable, 'file')} could not be read.`);
   }
 }

@@ -141,6 +141,8 @@ export class Ruler {
    */
   scrolled(at) {
     if (this.height > HIGHEST && Math.abs(at - this.#last) > 2 * this.view) this.shift = this.#listed(at) - at;
+    // Months that turn out lower than they were estimated may have taken the end away.
+    if (this.height > HIGHEST) this.shift = Math.min(this.shift, this.height - this.view - at);
     this.#last = at;
     return this.position(at);
   }
