@@ -24,33 +24,37 @@ const ending = (name: string) => name.slice(name.lastIndexOf('.')).toLowerCase()
 class Choice {
   private strangers = 0;
   private unreadable = 0;
+  private hasTaken = false;
 
   constructor(private readonly endings: Set<string>) {}
 
   take(files: File[]) {
     const fit = files.filter((file) => this.endings.size === 0 || this.endings.has(ending(file.name)));
     this.strangers += files.length - fit.length;
-    if (fit.length > 0) uploads.add(fit);
+    if (fit.length === 0) return;
+    uploads.add(fit, this.hasTaken);
+    this.hasTaken = true;
   }
 
-  /** One that cannot be read is counted, and the others go on. */
-  async walk(entry: FileSystemEntry): Promise<void> {
-    if (entry.name.startsWith('.')) return;
-    try {
-      if (entry.isFile) this.take([await file(entry as FileSystemFileEntry)]);
-      else await this.walkFolder(entry as FileSystemDirectoryEntry);
-    } catch {
-      this.unreadable += 1;
-    }
+  /** What cannot be read is counted, and the others go on. */
+  async walk(entries: FileSystemEntry[]): Promise<void> {
+    const seen = entries.filter((entry) => !entry.name.startsWith('.'));
+    const files = await Promise.all(
+      seen.filter((entry) => entry.isFile).map((entry) => file(entry as FileSystemFileEntry).catch(() => null)),
+    );
+    this.unreadable += files.filter((file) => file === null).length;
+    this.take(files.filter((file) => file !== null));
+    for (const folder of seen.filter((entry) => !entry.isFile)) await this.walkFolder(folder as FileSystemDirectoryEntry);
   }
 
   private async walkFolder(folder: FileSystemDirectoryEntry) {
     const reader = folder.createReader();
     // A reader gives at most a hundred at a time.
     for (;;) {
-      const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-      if (some.length === 0) return;
-      for (const inner of some) await this.walk(inner);
+      const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject)).catch(() => null);
+      if (some === null) this.unreadable += 1;
+      if (!some?.length) return;
+      await this.walk(some);
     }
   }
 
@@ -81,6 +85,6 @@ export async function drop(data: DataTransfer) {
   }
   const choice = new Choice(await known());
   if (files.length > 0) choice.take(files);
-  for (const entry of entries) await choice.walk(entry);
+  await choice.walk(entries);
   choice.tell();
 }

@@ -62,8 +62,9 @@ class Uploads {
     };
   }
 
-  add(files: Iterable<File>) {
-    if (!this.busy) this.reset(this.failures);
+  /** `isMore`: of a folder whose first files are on the list, perhaps all done by now. */
+  add(files: Iterable<File>, isMore = false) {
+    if (!this.busy && !isMore) this.reset(this.failures);
     for (const file of files) {
       this.queue.push(new Upload(file));
       this.count += 1;
