@@ -341,7 +341,12 @@ const steps = {
   'asks who is signed out to sign in, and goes on with the uploads': async () => {
     forgiven = /status of 401/;
     await go('Favourites');
-    await page.context().clearCookies();
+    // The session ends while the file is on its way, for this request and all others.
+    const end = async (route) => {
+      await page.context().clearCookies();
+      await route.fulfill({ status: 401, json: { message: 'Authentication required' } });
+    };
+    await page.route('**/api/assets', end, { times: 1 });
     await picker().setInputFiles([another('signed-out.jpg')]);
     await page.getByText('You were signed out. Sign in to go on with your uploads.').waitFor();
     await shot('13-signed-out');

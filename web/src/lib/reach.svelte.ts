@@ -8,6 +8,7 @@ class Reach {
   epoch = $state(0);
   private listeners: (() => void)[] = [];
   private asking: Promise<boolean> | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     addEventListener('offline', () => void this.doubt());
@@ -41,7 +42,8 @@ class Reach {
       this.renewed();
     } else if (!there) {
       this.gone = true;
-      setTimeout(() => void this.doubt(), EVERY);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => void this.doubt(), EVERY);
     }
     return there;
   }

@@ -115,6 +115,8 @@ export class Shelf {
 
   private place(months: Month[], width: number): Spot[] {
     let top = 0;
+    // Before the page is measured nothing has a place.
+    if (width === 0) return [];
     return months.map((month) => {
       const known = this.layout(month, width);
       const height = (known?.height ?? estimate(month.count, width, rowHeight(width), GAP)) + HEAD + FOOT;
@@ -129,7 +131,7 @@ export class Shelf {
     const { items, count } = month;
     const known = this.known.get(month);
     if (known && known.width === width && (items ? known.items === items : known.count === count)) return known.layout;
-    if (!items || width === 0) return null;
+    if (!items) return null;
     const layout = justify(items.map((item) => item.ratio), width, rowHeight(width), GAP);
     this.known.set(month, { items, count, width, layout });
     return layout;

@@ -11,6 +11,8 @@ export class Month {
   error = $state('');
   /** The photos may have changed since they were read. */
   isStale = false;
+  /** The server has another number of photos than is held. */
+  hasChanged = false;
   /** When it was needed last, as a count. */
   used = 0;
   private asked = 0;
@@ -103,7 +105,7 @@ export class Timeline implements Walk {
     return this.months.reduce((sum, month) => sum + month.count, 0);
   }
 
-  /** Reads the months, and the photos of those that are seen. Asked meanwhile, it does so once more. */
+  /** Reads the months, and the photos of those that are seen or have changed. Asked meanwhile, it does so once more. */
   refresh(): Promise<void> {
     if (this.refreshing) {
       this.again = true;
@@ -126,12 +128,14 @@ export class Timeline implements Walk {
       const known = new Map(this.months.map((month) => [month.bucket, month]));
       const months = buckets.map(({ timeBucket, count }) => {
         const month = known.get(timeBucket) ?? new Month(timeBucket, count);
+        month.hasChanged = month.count !== count;
         if (!month.items) month.count = count;
         return month;
       });
       const held = months.filter((month) => month.items);
       for (const month of held) month.isStale = true;
-      await Promise.all(held.filter((month) => this.near.has(month)).map((month) => month.fetch(this.filter)));
+      const wanted = held.filter((month) => month.hasChanged || this.near.has(month));
+      await Promise.all(wanted.map((month) => month.fetch(this.filter)));
       this.months = months;
       this.state = 'ready';
       this.error = '';
@@ -222,8 +226,7 @@ export class Timeline implements Walk {
     const found = this.find(id);
     if (!found) return;
     const month = this.months[found.at]!;
-    month.used = ++this.clock;
-    const wanted = [];
+    const wanted: (Month | undefined)[] = [month];
     if (found.inside === 0) wanted.push(this.months[found.at - 1]);
     if (found.inside === (month.items?.length ?? 0) - 1) wanted.push(this.months[found.at + 1]);
     await Promise.all(wanted.filter((month) => month !== undefined).map((month) => this.load(month)));
