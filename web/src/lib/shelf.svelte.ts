@@ -6,7 +6,7 @@ import type { Month, Timeline } from './timeline.svelte';
 
 export const HEAD = 62;
 export const GAP = 4;
-const FOOT = 18;
+export const FOOT = 18;
 const AHEAD = 900;
 const IDLE = 150;
 
