@@ -18,8 +18,9 @@ async fn signs_up_uploads_searches_names_a_person_and_signs_out() {
     let url = app.anonymous.url.clone();
     let shots = tests::bin_dir().join("screenshots");
     let run = tests::root().join("tests/browser/run.mjs");
-    let mut command = Command::new("node");
-    command.arg(run).arg(url).arg(photos()).arg("--shots").arg(&shots);
+    // A browser that hangs ends by itself, so that what it said is seen.
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", "300", "node"]).arg(run).arg(url).arg(photos()).arg("--shots").arg(&shots);
     command.args(["--search", "a cup of coffee=coffee.png", "--search", "a cat=chelsea.png", "--people", "2"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -36,6 +37,12 @@ async fn is_served_with_a_strict_policy_and_its_files_for_ever() {
     assert_eq!(index.status(), 200, "the page knows its own routes");
     let policy = index.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    // A bare scheme would let the page talk to anybody by it.
+    for anybody in ["ws:", "wss:", "http:", "https:", "blob:", "*"] {
+        let is_there = policy.split([' ', ';']).any(|source| source == anybody);
+        assert!(!is_there, "{anybody} in {policy}");
+    }
+    assert!(policy.contains("connect-src 'self';"), "{policy}");
     assert_eq!(index.headers()["cache-control"], "no-cache");
     let html = index.text().await.unwrap();
     let at = html.find("/assets/").unwrap();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { estimate, justify, vertical } from '../src/lib/layout.js';
+import { HIGHEST, Ruler, estimate, justify, vertical, within } from '../src/lib/layout.js';
 
 const rows = (boxes) => Map.groupBy ? [...Map.groupBy(boxes, (box) => box.top).values()] : Object.values(boxes.reduce((all, box) => ({ ...all, [box.top]: [...(all[box.top] ?? []), box] }), {}));
 
@@ -55,4 +55,50 @@ test('an estimate is near what the layout becomes', () => {
   const real = justify(Array(100).fill(1.4), 1200, 220, 4).height;
   const guess = estimate(100, 1200, 220, 4);
   assert.ok(guess > real * 0.6 && guess < real * 1.6, `${guess} for ${real}`);
+});
+
+test('only the rows in a strip are looked at', () => {
+  const { boxes } = justify(Array(600).fill(1.5), 1000, 200, 4);
+  for (const [top, bottom] of [[-900, 300], [1000, 1400], [0, 0], [30_000, 40_000], [-500, -100], [0, 1e9]]) {
+    const [from, to] = within(boxes, top, bottom);
+    const slow = boxes.filter((box) => box.top < bottom && box.top + box.height > top);
+    assert.deepEqual(boxes.slice(from, to), slow, `${top} to ${bottom}`);
+  }
+});
+
+test('a list that browsers can scroll is scrolled as it is', () => {
+  const ruler = new Ruler();
+  ruler.measure(5000, 800);
+  assert.deepEqual([ruler.physical, ruler.scrolled(4200), ruler.settle(4200, true)], [5000, 4200, null]);
+});
+
+test('the bottom of a million photos is reached by the scroll bar and by the wheel', () => {
+  const ruler = new Ruler();
+  const [height, view] = [56_000_000, 900];
+  ruler.measure(height, view);
+  assert.equal(ruler.scrolled(HIGHEST - view), height - view);
+  // From the middle, a wheel's notch at a time, a pixel is a pixel.
+  let at = 4_000_000;
+  const before = ruler.scrolled(at);
+  assert.equal(ruler.scrolled(at + 100), before + 100);
+  // Near the end, too, and the end of the window is the end of the list.
+  ruler.scrolled(HIGHEST / 2);
+  at = HIGHEST - 20 * view;
+  let listed = ruler.scrolled(at);
+  for (let notch = 0; notch < 10_000 && at < HIGHEST - view; notch += 1) {
+    at = Math.min(at + 300, HIGHEST - view);
+    const now = ruler.scrolled(at);
+    assert.ok(now - listed <= 301 && now > listed, `${listed} to ${now}`);
+    listed = now;
+    at = ruler.settle(at, false) ?? at;
+  }
+  assert.ok(Math.abs(listed - (height - view)) < 10, `${listed}`);
+});
+
+test('who is at the end of a list that turns out shorter is still at its end', () => {
+  const ruler = new Ruler();
+  ruler.measure(56_000_000, 900);
+  ruler.scrolled(HIGHEST - 900);
+  ruler.measure(55_900_000, 900);
+  assert.equal(ruler.scrolled(HIGHEST - 900), 55_900_000 - 900);
 });

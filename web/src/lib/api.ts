@@ -1,6 +1,9 @@
 // The server, in the shapes of Immich's API.
 
+import { isGone, reach } from './reach.svelte';
+
 export class ApiError extends Error {
+  /** `status`: of HTTP; 0 where there was no answer. */
   constructor(
     readonly status: number,
     message: string,
@@ -9,18 +12,38 @@ export class ApiError extends Error {
   }
 }
 
+/** Told when the server no longer knows who is here. */
+let onSignedOut = () => {};
+export const whenSignedOut = (listener: () => void) => (onSignedOut = listener);
+export const signedOut = () => onSignedOut();
+
 export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`/api${path}`, {
-    method,
-    headers: body === undefined ? {} : { 'content-type': 'application/json' },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
+  const response = await ask(method, path, body);
   if (!response.ok) {
-    throw new ApiError(response.status, await words(response));
+    const error = new ApiError(response.status, await words(response));
+    if (error.status === 401) signedOut();
+    if (isGone(error.status)) void reach.doubt();
+    throw error;
   }
   const text = await response.text();
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
+
+async function ask(method: string, path: string, body: unknown): Promise<Response> {
+  try {
+    return await fetch(`/api${path}`, {
+      method,
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    void reach.doubt();
+    throw new ApiError(0, 'the server cannot be reached');
+  }
+}
+
+/** An error as a sentence. */
+export const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 async function words(response: Response): Promise<string> {
   try {

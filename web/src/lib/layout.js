@@ -86,3 +86,92 @@ export function vertical(boxes, at, direction) {
   }
   return best;
 }
+
+/**
+ * The boxes that reach into a strip. Boxes come row by row, so both ends are found by halving.
+ * @param {Box[]} boxes @param {number} top @param {number} bottom
+ * @returns {[number, number]} from, and up to without
+ */
+export function within(boxes, top, bottom) {
+  const from = first(boxes, (box) => box.top + box.height > top);
+  const to = first(boxes, (box) => box.top >= bottom);
+  return [from, Math.max(from, to)];
+}
+
+/** @param {Box[]} boxes @param {(box: Box) => boolean} holds for all from some box on */
+function first(boxes, holds) {
+  let [low, high] = [0, boxes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(/** @type {Box} */ (boxes[middle]))) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** What every browser can still scroll: Firefox ends at 17.9 million pixels, Chromium at 33.5. */
+export const HIGHEST = 8_000_000;
+
+/**
+ * Scrolls a list that may be higher than browsers can. What is scrolled is `physical`; the list is `height`. A wheel or a
+ * finger moves both alike, by way of a shift between them; the scroll bar goes by proportion.
+ */
+export class Ruler {
+  height = 0;
+  view = 0;
+  /** Between the list and what is scrolled. */
+  shift = 0;
+  #last = 0;
+
+  get physical() {
+    return Math.min(this.height, HIGHEST);
+  }
+
+  /** @param {number} height of the list @param {number} view of the window */
+  measure(height, view) {
+    this.height = height;
+    this.view = view;
+    if (height <= HIGHEST) this.shift = 0;
+  }
+
+  /**
+   * Takes where the window was scrolled to.
+   * @param {number} at
+   * @returns {number} where in the list that is
+   */
+  scrolled(at) {
+    if (this.height > HIGHEST && Math.abs(at - this.#last) > 2 * this.view) this.shift = this.#listed(at) - at;
+    // Months that turn out lower than they were estimated may have taken the end away.
+    if (this.height > HIGHEST) this.shift = Math.min(this.shift, this.height - this.view - at);
+    this.#last = at;
+    return this.position(at);
+  }
+
+  /** @param {number} at */
+  position(at) {
+    return at + this.shift;
+  }
+
+  /**
+   * Brings both into proportion again, so that neither ends before the other.
+   * @param {number} at where the window is
+   * @param {boolean} isIdle nobody is scrolling
+   * @returns {number | null} where the window must go, if anywhere
+   */
+  settle(at, isIdle) {
+    if (this.height <= HIGHEST) return null;
+    const edge = 8 * this.view;
+    if (!isIdle && at > edge && at < this.physical - edge) return null;
+    const listed = Math.min(Math.max(0, this.position(at)), this.height - this.view);
+    const to = Math.round((listed * (this.physical - this.view)) / (this.height - this.view));
+    if (Math.abs(to - at) < 2) return null;
+    this.shift = listed - to;
+    this.#last = to;
+    return to;
+  }
+
+  /** @param {number} at */
+  #listed(at) {
+    return (at * (this.height - this.view)) / (this.physical - this.view);
+  }
+}

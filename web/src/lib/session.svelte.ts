@@ -1,12 +1,26 @@
-// Who is here, what the server can do, and where on the page we are.
+// Who is here, and what the server can do.
 
-import { ApiError, get, post, type Features, type User } from './api';
+import { ApiError, get, post, whenSignedOut, type Features, type User } from './api';
+import { reach } from './reach.svelte';
 
 class Session {
   /** `loading` until the first answers are there. */
   state = $state<'loading' | 'setup' | 'signin' | 'in' | 'offline'>('loading');
+  /** The session ended while somebody was here. */
+  expired = $state(false);
   user = $state<User | null>(null);
   features = $state<Features>({ smartSearch: false, facialRecognition: false });
+
+  constructor() {
+    whenSignedOut(() => {
+      if (this.state !== 'in') return;
+      this.expired = true;
+      this.state = 'signin';
+    });
+    reach.onBack(() => {
+      if (this.state === 'offline') void this.start();
+    });
+  }
 
   async start() {
     try {
@@ -22,8 +36,15 @@ class Session {
   }
 
   async enter() {
-    this.user = await get<User>('/users/me');
+    const user = await get<User>('/users/me');
+    if (this.user && this.user.id !== user.id) {
+      // What is loaded, and the uploads that wait, belong to somebody else.
+      location.assign('/');
+      return;
+    }
+    this.user = user;
     this.features = await get<Features>('/server/features');
+    this.expired = false;
     this.state = 'in';
   }
 
@@ -45,62 +66,3 @@ class Session {
 }
 
 export const session = new Session();
-
-class Place {
-  path = $state(location.pathname);
-  query = $state(new URLSearchParams(location.search));
-
-  constructor() {
-    addEventListener('popstate', () => this.read());
-  }
-
-  private read() {
-    this.path = location.pathname;
-    this.query = new URLSearchParams(location.search);
-  }
-
-  go(to: string, replace = false) {
-    if (replace) history.replaceState({ inside: true }, '', to);
-    else history.pushState({ inside: true }, '', to);
-    this.read();
-  }
-
-  /** Back if we came from inside, otherwise to `otherwise`. */
-  back(otherwise: string) {
-    if ((history.state as { inside?: boolean } | null)?.inside) history.back();
-    else this.go(otherwise, true);
-  }
-}
-
-export const place = new Place();
-
-/** For links: an unmodified click stays within the page. */
-export function follow(event: MouseEvent) {
-  const link = (event.currentTarget as HTMLAnchorElement).getAttribute('href');
-  if (link && event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey) {
-    event.preventDefault();
-    place.go(link);
-  }
-}
-
-class Toasts {
-  list = $state<{ id: number; text: string; action?: { label: string; run: () => void } }[]>([]);
-  private next = 0;
-
-  say(text: string, action?: { label: string; run: () => void }) {
-    const id = this.next++;
-    this.list.push({ id, text, action });
-    setTimeout(() => this.drop(id), action ? 8000 : 5000);
-  }
-
-  /** What failed, in the server's words. */
-  failed(what: string, error: unknown) {
-    this.say(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-
-  drop(id: number) {
-    this.list = this.list.filter((toast) => toast.id !== id);
-  }
-}
-
-export const toasts = new Toasts();
