@@ -141,11 +141,12 @@ impl AssetFilter {
             let mut people: Vec<uuid::Uuid> = self.people.iter().map(|id| id.0).collect();
             people.sort_unstable();
             people.dedup();
-            let count = people.len();
+            let count = people.len() as i64;
             and(format!(
                 "a.id IN (SELECT f.asset_id FROM face f WHERE f.person_id = ANY({}) AND f.deleted_at IS NULL
-                 GROUP BY f.asset_id HAVING count(DISTINCT f.person_id) = {count})",
-                query.bind(people)
+                 GROUP BY f.asset_id HAVING count(DISTINCT f.person_id) = {})",
+                query.bind(people),
+                query.bind(count)
             ));
         }
         sql
