@@ -83,6 +83,17 @@ impl Store {
         Ok(Committed::Created)
     }
 
+    /// What the path of an original is made from beside its date and name: the owner's label, and the hash.
+    pub async fn filing(&self, asset: AssetId) -> Result<Option<(Option<String>, Vec<u8>)>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT u.storage_label, a.sha256 FROM asset a JOIN app_user u ON u.id = a.owner_id WHERE a.id = $1",
+            )
+            .await?;
+        Ok(client.query_opt(&statement, &[&asset.0]).await?.map(|row| (row.get(0), row.get(1))))
+    }
+
     /// The original of an asset lies at `to` from now on, if it still was at `from`; what is at `from` becomes garbage. `false`:
     /// it was not, or the intent is lost, and what is at `to` is garbage.
     pub async fn move_original(
