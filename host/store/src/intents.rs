@@ -88,7 +88,7 @@ impl Store {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "UPDATE blob_intent SET state = 'garbage', lease_until = now() + interval '10 minutes'
+                "UPDATE blob_intent SET state = 'garbage', lease_until = now() + interval '1 minute'
                  WHERE id IN (SELECT id FROM blob_intent WHERE state <> 'live' AND lease_until <= now()
                               ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
                  RETURNING id, location, object_key, object",
