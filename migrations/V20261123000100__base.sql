@@ -70,6 +70,8 @@ CREATE TABLE asset (
     file_modified_at   timestamptz NOT NULL,
     -- Wall-clock time where the photo was taken: what the timeline is ordered by.
     local_date_time    timestamp NOT NULL,
+    -- The wall-clock time that the path of the original was made from; another `local_date_time` means that it is to move.
+    filed_under        timestamp,
     visibility         text NOT NULL DEFAULT 'timeline' CHECK (visibility IN ('timeline', 'archive', 'hidden', 'locked')),
     is_favorite        boolean NOT NULL DEFAULT false,
     duration_ms        integer,
@@ -89,6 +91,10 @@ CREATE INDEX asset_timeline ON asset (owner_id, date_trunc('month', local_date_t
     WHERE deleted_at IS NULL AND visibility = 'timeline';
 CREATE INDEX asset_trash ON asset (owner_id, deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX asset_sync ON asset (owner_id, update_id);
+-- What a foreign key has to look up when an asset goes.
+CREATE INDEX asset_live_photo ON asset (live_photo_video_id) WHERE live_photo_video_id IS NOT NULL;
+-- The trash of everybody, by age.
+CREATE INDEX asset_old_trash ON asset (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE asset_exif (
     asset_id           uuid PRIMARY KEY REFERENCES asset ON DELETE CASCADE,
@@ -109,6 +115,8 @@ CREATE TABLE asset_exif (
     rating             smallint,
     time_zone          text,
     date_time_original timestamptz,
+    -- Somebody corrected the date: what the camera wrote does not change it any more.
+    date_by_hand       boolean NOT NULL DEFAULT false,
     exif_image_width   integer,
     exif_image_height  integer,
     projection_type    text,
@@ -142,7 +150,7 @@ CREATE TABLE asset_error (
 CREATE TABLE blob_intent (
     id          uuid PRIMARY KEY,
     state       text NOT NULL CHECK (state IN ('pending', 'live', 'garbage')),
-    -- Owner and hash: two uploads of the same bytes by one owner meet at one location.
+    -- The hash: uploads of the same bytes may meet at one location, whoever sends them. Of a derivative: its location.
     object_key  text NOT NULL,
     -- What the storage was asked to put, so that it can be found where `location` was never written.
     object      jsonb NOT NULL,
@@ -160,6 +168,8 @@ CREATE TABLE outbox (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     asset_id   uuid NOT NULL REFERENCES asset ON DELETE CASCADE,
     trigger    text NOT NULL,
+    -- An asset that nobody has been told of yet.
+    is_new     boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

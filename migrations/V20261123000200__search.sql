@@ -57,8 +57,19 @@ CREATE TABLE face (
 );
 CREATE TRIGGER face_update BEFORE INSERT OR UPDATE ON face FOR EACH ROW EXECUTE FUNCTION set_update_id();
 CREATE INDEX face_asset ON face (asset_id);
-CREATE INDEX face_person ON face (person_id, asset_id) WHERE deleted_at IS NULL;
+-- Whole, not only of what is seen: the foreign key looks up the others too.
+CREATE INDEX face_person ON face (person_id, asset_id);
 ALTER TABLE person ADD FOREIGN KEY (feature_face_id) REFERENCES face ON DELETE SET NULL;
+CREATE INDEX person_feature_face ON person (feature_face_id) WHERE feature_face_id IS NOT NULL;
+CREATE INDEX person_thumbnail_face ON person (thumbnail_face_id) WHERE thumbnail_face_id IS NOT NULL;
+
+-- Owners whose faces changed in ways that clustering one face at a time does not see: faces went, or belong to nobody yet.
+CREATE TABLE people_stale (
+    owner_id uuid PRIMARY KEY REFERENCES app_user ON DELETE CASCADE,
+    since    timestamptz NOT NULL DEFAULT now(),
+    -- The last change: a pass waits until an import has calmed down.
+    touched  timestamptz NOT NULL DEFAULT now()
+);
 
 -- Deletes leave rows for the sync stream.
 CREATE TABLE person_audit (

@@ -108,6 +108,12 @@ impl World {
         self.store.save_faces(asset, &self.space, (1000, 800), faces, &RULES).await.unwrap();
     }
 
+    /// Locations that the sweeper will delete.
+    async fn garbage(&self) -> Vec<String> {
+        let query = "SELECT location FROM blob_intent WHERE state = 'garbage' ORDER BY location";
+        self.raw.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
     async fn person_on(&self, asset: AssetId) -> Option<PersonId> {
         self.store.faces_of(asset).await.unwrap()[0].person
     }
@@ -192,12 +198,12 @@ async fn keeps_what_was_decided_when_faces_are_looked_at_again() {
     ];
     // 1 gets a name; 2 is merged into 1 (they look different to the model); one photo of 1 is said to be 3; 3 is hidden.
     let named = PersonChanges { name: Some("Ada".into()), ..PersonChanges::default() };
-    world.store.update_person(one, &named).await.unwrap().unwrap();
-    world.store.merge_people(one, &[two]).await.unwrap();
+    world.store.update_person(owner, one, &named).await.unwrap().unwrap();
+    world.store.merge_people(owner, one, &[two]).await.unwrap();
     let moved = world.store.faces_of(photos[3].1).await.unwrap()[0].id;
-    assert_eq!(world.store.assign_faces(&[moved], three).await.unwrap(), [one]);
+    assert_eq!(world.store.assign_faces(owner, &[moved], three).await.unwrap(), [one]);
     let hidden = PersonChanges { is_hidden: Some(true), ..PersonChanges::default() };
-    world.store.update_person(three, &hidden).await.unwrap().unwrap();
+    world.store.update_person(owner, three, &hidden).await.unwrap().unwrap();
     let decided = world.groups(&photos.iter().map(|(_, photo)| *photo).collect::<Vec<_>>()).await;
 
     world.store.recluster(owner, &world.space, &RULES, true).await.unwrap();
@@ -249,7 +255,104 @@ async fn leaves_deleted_people_and_faces_alone() {
     world.store.recluster(owner, &world.space, &RULES, true).await.unwrap();
     assert_eq!(world.store.people(owner, true, 0, 10).await.unwrap().total, 0);
     let face = world.store.faces_of(photos[0]).await.unwrap()[0].id;
-    world.store.delete_face(face, false).await.unwrap();
+    world.store.delete_face(owner, face, false).await.unwrap();
     world.faces(photos[0], &[detected(face_of(1, 0.5, &mut chance), 0.3)]).await;
     assert_eq!(world.store.faces_of(photos[0]).await.unwrap(), [], "a face that was taken away is not found anew");
+}
+
+#[tokio::test]
+async fn what_lies_in_the_trash_or_is_locked_makes_nobody_known() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let mut chance = Chance(23);
+    let hidden = [("deleted_at = now()", 1), ("visibility = 'locked'", 2)];
+    for (how, person) in hidden {
+        let away = world.photo(owner, face_of(person, 0.4, &mut chance)).await;
+        world.raw.execute(&format!("UPDATE asset SET {how} WHERE id = $1"), &[&away.0]).await.unwrap();
+        let shown = world.photo(owner, face_of(person, 0.4, &mut chance)).await;
+        assert_eq!(world.person_on(shown).await, None, "one photo alone is nobody, with {how} beside it");
+        let second = world.photo(owner, face_of(person, 0.4, &mut chance)).await;
+        let known = world.person_on(second).await.unwrap();
+        assert_eq!(world.person_on(away).await, None);
+        let sources = world.store.thumbnail_sources(&[known]).await.unwrap();
+        assert!(sources.iter().all(|source| source.asset != away), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_over_all_faces_forgets_neighbours_that_are_gone() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let mut chance = Chance(29);
+    let mut photos = Vec::new();
+    for _ in 0..3 {
+        photos.push(world.photo(owner, face_of(1, 0.5, &mut chance)).await);
+    }
+    let dense = format!("SELECT count(*) FROM face_embedding_{} WHERE near >= 2", world.space.id);
+    let count = async || world.raw.query_one(&dense, &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(count().await, 3);
+    world.store.delete_assets_forever(owner, &photos[..1]).await.unwrap();
+    assert_eq!(world.store.stale_people(0.0).await.unwrap(), [owner]);
+    world.store.clear_stale(owner).await.unwrap();
+    world.store.recluster(owner, &world.space, &RULES, false).await.unwrap();
+    assert_eq!(count().await, 0);
+    assert!(world.person_on(photos[1]).await.is_some(), "who is known stays known");
+}
+
+#[tokio::test]
+async fn when_the_photo_of_a_thumbnail_goes_the_person_gets_another_or_goes_too() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let mut chance = Chance(31);
+    let mut photos = Vec::new();
+    for _ in 0..3 {
+        photos.push(world.photo(owner, face_of(1, 0.5, &mut chance)).await);
+    }
+    let person = world.person_on(photos[0]).await.unwrap();
+    let face = world.store.faces_of(photos[0]).await.unwrap()[0].id;
+    assert!(world.store.save_person_thumbnail((owner, person), face, "main:thumbs/one.jpeg").await.unwrap());
+    let removed = world.store.delete_assets_forever(owner, &photos[..1]).await.unwrap();
+    assert_eq!(removed.people, [person]);
+    assert_eq!(world.store.person(person).await.unwrap().unwrap().thumbnail_location, None);
+    assert_eq!(world.garbage().await, ["main:thumbs/one.jpeg"]);
+
+    let face = world.store.faces_of(photos[1]).await.unwrap()[0].id;
+    assert!(world.store.save_person_thumbnail((owner, person), face, "main:thumbs/two.jpeg").await.unwrap());
+    world.store.delete_assets_forever(owner, &photos[1..]).await.unwrap();
+    assert_eq!(world.store.person(person).await.unwrap(), None);
+    assert_eq!(world.garbage().await, ["main:thumbs/one.jpeg", "main:thumbs/two.jpeg"]);
+}
+
+#[tokio::test]
+async fn naming_somebody_waits_for_clustering_and_clustering_for_naming() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let mut chance = Chance(37);
+    let first = world.photo(owner, face_of(1, 0.5, &mut chance)).await;
+    world.photo(owner, face_of(1, 0.5, &mut chance)).await;
+    let person = world.person_on(first).await.unwrap();
+    let lock = format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('people:{owner}', 0))");
+    world.raw.batch_execute(&lock).await.unwrap();
+    let named = PersonChanges { name: Some("Ada".into()), ..PersonChanges::default() };
+    let mut naming = std::pin::pin!(world.store.update_person(owner, person, &named));
+    let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut naming).await;
+    assert!(early.is_err(), "clustering is under way");
+    // It finds that this is somebody else, about whom nobody decided anything: then there is nobody to be named.
+    world.raw.batch_execute("DELETE FROM person; COMMIT").await.unwrap();
+    assert_eq!(naming.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_page_behind_the_last_still_says_how_many_there_are() {
+    let world = world().await;
+    let owner = world.owner().await;
+    let named = |name: &str| PersonChanges { name: Some(name.into()), ..PersonChanges::default() };
+    let hidden = PersonChanges { is_hidden: Some(true), ..named("Eve") };
+    for changes in [named("Ada"), named("Bob"), hidden] {
+        world.store.create_person(owner, &changes).await.unwrap();
+    }
+    let page = world.store.people(owner, false, 0, 1).await.unwrap();
+    assert_eq!((page.people.len(), page.total, page.hidden), (1, 3, 1));
+    let page = world.store.people(owner, false, 100, 10).await.unwrap();
+    assert_eq!((page.people.len(), page.total, page.hidden), (0, 3, 1));
 }

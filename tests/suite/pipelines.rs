@@ -1,6 +1,6 @@
 //! Pipelines as text: what is understood, and what a mistake is told.
 
-use pipelines::Definition;
+use pipelines::{Definition, Pipelines};
 
 fn error(text: &str) -> String {
     Definition::parse("ingest.toml", text).unwrap_err().to_string()
@@ -45,4 +45,17 @@ fn a_mistake_names_its_line_and_what_was_meant() {
 fn a_circle_is_refused() {
     let text = "on = \"asset.created\"\n[[step]]\nid = \"a\"\nuse = \"host:metadata\"\nafter = [\"b\"]\n[[step]]\nid = \"b\"\nuse = \"host:metadata\"\nafter = [\"a\"]\n";
     assert_eq!(error(text), "ingest.toml:3: these steps wait for each other: a, b");
+}
+
+#[test]
+fn a_pipeline_without_steps_is_refused() {
+    assert_eq!(error("on = \"asset.created\"\n"), "ingest.toml:2: the pipeline has no [[step]]");
+}
+
+#[test]
+fn queues_are_worked_on_in_the_order_of_the_steps() {
+    let text = std::fs::read_to_string(tests::root().join("config/pipelines/ingest.toml")).unwrap();
+    let shipped = Pipelines::new(vec![Definition::parse("ingest.toml", &text).unwrap()]);
+    let queues: Vec<String> = shipped.queues().into_iter().map(|queue| queue.0).collect();
+    assert_eq!(queues, ["metadata", "thumbnails", "faces", "search"]);
 }

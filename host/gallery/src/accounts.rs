@@ -1,5 +1,8 @@
 //! Accounts, sessions and keys.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -57,7 +60,7 @@ impl Gallery {
         if self.store().has_admin().await? {
             return Err(taken());
         }
-        let hash = hash_password(password.to_owned()).await?;
+        let hash = self.hash_password(password.to_owned()).await?;
         match self.store().insert_first_admin(UserId::generate(), email.trim(), name.trim(), &hash).await {
             Ok(user) => Ok(user),
             Err(error)
@@ -72,7 +75,7 @@ impl Gallery {
     /// Another account.
     pub async fn create_user(&self, email: &str, name: &str, password: &str) -> Result<User> {
         check_account(email, name, password)?;
-        let hash = hash_password(password.to_owned()).await?;
+        let hash = self.hash_password(password.to_owned()).await?;
         match self.store().insert_user(UserId::generate(), email.trim(), name.trim(), &hash).await {
             Err(error) if error.is_constraint("app_user_email") => {
                 Err(GalleryError::Invalid("User already exists".into()))
@@ -83,17 +86,19 @@ impl Gallery {
 
     /// Signs in. `from` is the client's address: attempts are counted by it and the e-mail.
     pub async fn login(&self, email: &str, password: &str, from: &str, device: (&str, &str)) -> Result<Login> {
+        let email = email.trim();
         let attempt = format!("{from} {}", email.to_lowercase());
-        let attempts = self.0.attempts.get(&attempt).await.unwrap_or(0);
-        if attempts >= LOGIN_ATTEMPTS {
+        let attempts = self.0.attempts.get_with(attempt.clone(), async { Arc::default() }).await;
+        // Counted before the password is looked at: many at once are many.
+        if attempts.fetch_add(1, Ordering::Relaxed) >= LOGIN_ATTEMPTS {
             return Err(GalleryError::TooManyAttempts);
         }
-        let user = self.store().user_by_email(email.trim()).await?;
+        let user = self.store().user_by_email(email).await?;
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
-        if !verify_password(password.to_owned(), hash).await? {
-            self.0.attempts.insert(attempt, attempts + 1).await;
+        if !self.verify_password(password.to_owned(), hash).await? {
             return Err(GalleryError::Unauthenticated("Incorrect email or password"));
         }
+        self.0.attempts.invalidate(&attempt).await;
         let user = user.ok_or(GalleryError::Unauthenticated("Incorrect email or password"))?;
         let token = random_token();
         let hash = token_hash(&token);
@@ -149,7 +154,7 @@ impl Gallery {
         let hash = match password {
             Some(password) => {
                 check_password(password)?;
-                Some(hash_password(password.to_owned()).await?)
+                Some(self.hash_password(password.to_owned()).await?)
             }
             None => None,
         };
@@ -212,26 +217,30 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())
 }
 
-async fn hash_password(password: String) -> Result<String> {
-    let hashed = tokio::task::spawn_blocking(move || {
-        argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng)).map(|hash| hash.to_string())
-    });
-    let hashed = hashed.await.map_err(std::io::Error::other)?;
-    hashed.map_err(|error| GalleryError::Io(std::io::Error::other(error.to_string())))
-}
+impl Gallery {
+    async fn hash_password(&self, password: String) -> Result<String> {
+        let _permit = self.0.hashing.acquire().await.map_err(std::io::Error::other)?;
+        let hashed = tokio::task::spawn_blocking(move || {
+            argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng)).map(|hash| hash.to_string())
+        });
+        let hashed = hashed.await.map_err(std::io::Error::other)?;
+        hashed.map_err(|error| GalleryError::Io(std::io::Error::other(error.to_string())))
+    }
 
-/// Also against no hash at all, which takes as long: whether an e-mail is known must not be measurable.
-async fn verify_password(password: String, hash: Option<String>) -> Result<bool> {
-    let verified = tokio::task::spawn_blocking(move || match hash {
-        // Hashes that were imported from Immich.
-        Some(hash) if hash.starts_with("$2") => bcrypt::verify(password, &hash).unwrap_or(false),
-        Some(hash) => {
-            PasswordHash::new(&hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
-        }
-        None => {
-            let _ = argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng));
-            false
-        }
-    });
-    Ok(verified.await.map_err(std::io::Error::other)?)
+    /// Also against no hash at all, which takes as long: whether an e-mail is known must not be measurable.
+    async fn verify_password(&self, password: String, hash: Option<String>) -> Result<bool> {
+        let _permit = self.0.hashing.acquire().await.map_err(std::io::Error::other)?;
+        let verified = tokio::task::spawn_blocking(move || match hash {
+            // Hashes that were imported from Immich.
+            Some(hash) if hash.starts_with("$2") => bcrypt::verify(password, &hash).unwrap_or(false),
+            Some(hash) => {
+                PasswordHash::new(&hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
+            }
+            None => {
+                let _ = argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng));
+                false
+            }
+        });
+        Ok(verified.await.map_err(std::io::Error::other)?)
+    }
 }

@@ -1,5 +1,7 @@
 //! The library of a user: look, change, trash, delete.
 
+use std::collections::HashSet;
+
 use blobs::{Blob, StorageError};
 use store::accounts::User;
 use store::assets::{Asset, AssetChanges, AssetError, StoredFile};
@@ -50,20 +52,38 @@ impl Gallery {
 
     /// Bytes of a file; `len` `None`: to the end.
     pub async fn open(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
-        match self.blobs().get(&file.location, offset, len).await {
-            Err(StorageError::NotFound(_)) if file.made_from.is_some() => self.make_again(file).await,
-            got => Ok(got?),
+        let Some(asset) = file.made_from else { return self.read(&file.location, offset, len).await };
+        // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
+        match self.read(&file.location, 0, None).await {
+            Ok(blob) if i64::try_from(blob.len()) == Ok(file.size) => Ok(blob.slice(offset, len.unwrap_or(u64::MAX))),
+            Ok(_) => self.make_again(asset, file).await,
+            Err(GalleryError::Storage(StorageError::NotFound(_))) => self.make_again(asset, file).await,
+            Err(error) => Err(error),
         }
     }
 
     /// What was made from an original can be made again: the storage need not keep it as carefully.
-    async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
-        if let Some(asset) = file.made_from {
-            tracing::warn!(asset.id = %asset, location = file.location, "A derivative is gone from the storage: making it again");
-            self.store().forget_derivatives(asset, THUMBNAILS).await?;
-            self.0.outbox.notify_one();
-        }
+    async fn make_again(&self, asset: AssetId, file: &StoredFile) -> Result<Blob> {
+        tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
+        self.store().add_garbage(file.owner, std::slice::from_ref(&file.location)).await?;
+        self.store().forget_derivatives(asset, THUMBNAILS).await?;
+        self.0.outbox.notify_one();
         Err(GalleryError::NotFound("Asset media not found".into()))
+    }
+
+    /// Bytes of an object. That it is missing is believed only of a storage that is there.
+    pub(crate) async fn read(&self, location: &str, offset: u64, len: Option<u64>) -> Result<Blob> {
+        match self.blobs().get(location, offset, len).await {
+            Err(missing @ StorageError::NotFound(_)) => {
+                let backend = location.split_once(':').map_or("", |(backend, _)| backend);
+                let checked = self.blobs().check().await.into_iter().find(|(name, _)| name == backend);
+                match checked {
+                    Some((_, Err(error))) => Err(StorageError::Unavailable(error.to_string()).into()),
+                    _ => Err(missing.into()),
+                }
+            }
+            other => Ok(other?),
+        }
     }
 
     /// What steps could not do on an asset of this user.
@@ -78,59 +98,6 @@ impl Gallery {
         for asset in self.store().update_assets(user.id, ids, changes).await? {
             self.events().publish(Event::AssetUpdated { owner: user.id, asset });
         }
-        Ok(())
-    }
-
-    /// Into the trash, or with `force` away for ever.
-    pub async fn delete_assets(&self, user: &User, ids: &[AssetId], force: bool) -> Result<()> {
-        self.check_owned(user, ids, "asset.delete").await?;
-        if force {
-            return self.delete_forever(user, ids).await;
-        }
-        let assets = self.store().set_trashed(user.id, ids, Some(self.now())).await?;
-        self.events().publish(Event::AssetsTrashed { owner: user.id, assets });
-        Ok(())
-    }
-
-    /// Out of the trash; `None`: everything. Returns how many.
-    pub async fn restore(&self, user: &User, ids: Option<&[AssetId]>) -> Result<usize> {
-        let all;
-        let ids = match ids {
-            Some(ids) => {
-                self.check_owned(user, ids, "asset.delete").await?;
-                ids
-            }
-            None => {
-                all = self.store().trashed(user.id).await?;
-                &all
-            }
-        };
-        let assets = self.store().set_trashed(user.id, ids, None).await?;
-        let count = assets.len();
-        self.events().publish(Event::AssetsRestored { owner: user.id, assets });
-        Ok(count)
-    }
-
-    /// Everything in the trash goes for ever. Returns how many.
-    pub async fn empty_trash(&self, user: &User) -> Result<usize> {
-        let ids = self.store().trashed(user.id).await?;
-        self.delete_forever(user, &ids).await?;
-        Ok(ids.len())
-    }
-
-    /// The rows go first, in one transaction that leaves their bytes as garbage; then the bytes. What a crash leaves, the sweeper
-    /// ends.
-    async fn delete_forever(&self, user: &User, ids: &[AssetId]) -> Result<()> {
-        let derivatives = self.store().delete_assets_forever(user.id, ids).await?;
-        for asset in ids {
-            self.events().publish(Event::AssetDeleted { owner: user.id, asset: *asset });
-        }
-        for location in derivatives {
-            if let Err(error) = self.blobs().delete(&location).await {
-                tracing::warn!(location, %error, "Cannot delete a derivative");
-            }
-        }
-        self.sweep().await?;
         Ok(())
     }
 
@@ -158,8 +125,8 @@ impl Gallery {
         Ok(self.store().count_assets(user.id, visibility, favorite, trashed).await?)
     }
 
-    async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
-        let owned = self.store().owned(user.id, ids).await?;
+    pub(crate) async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
+        let owned: HashSet<AssetId> = self.store().owned(user.id, ids).await?.into_iter().collect();
         if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
     }
 }

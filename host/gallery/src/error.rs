@@ -38,6 +38,19 @@ pub enum GalleryError {
 }
 
 impl GalleryError {
+    /// Is something down or full, so that the same may succeed later? Otherwise it fails with these bytes for ever.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            // `Other` is what a plugin says of a disk or a network that it does not understand: not the photo's fault.
+            Self::Storage(error) => !matches!(error, StorageError::NotFound(_) | StorageError::Refused(_)),
+            Self::Queue(error) => matches!(error, QueueError::Unavailable(_)),
+            // What the operating system says is about the machine; what we wrapped ourselves has no number.
+            Self::Io(error) => error.raw_os_error().is_some() || error.kind() == std::io::ErrorKind::TimedOut,
+            _ => false,
+        }
+    }
+
     /// Immich's words for an id that is unknown or somebody else's: the two must not be told apart.
     pub fn no_access(permission: &str) -> Self {
         Self::Invalid(format!("Not found or no {permission} access"))

@@ -1,29 +1,64 @@
-//! Named points between two durable actions, where a test kills the process. Off unless `LATENT_FAILPOINT` names one.
+//! Named points between two durable actions, where a test kills the process. Off unless `LATENT_FAILPOINT` names one: `point`
+//! means its first hit, `point@3` its third.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Every point of upload and ingest, in their order.
+/// Every point of upload and ingest, in their order. The suite kills a server at each while it takes in one photo.
 pub const ALL: &[&str] = &[
     "upload.received",
     "upload.intent",
     "upload.put",
     "upload.located",
     "upload.committed",
+    "outbox.opened",
     "outbox.pushed",
     "ingest.claimed",
+    "ingest.started",
     "ingest.metadata-saved",
+    "ingest.thumbnailing",
     "ingest.preview-put",
     "ingest.thumbnail-put",
     "ingest.derivatives-saved",
+    "ingest.colours-saved",
+    "ingest.faces-saved",
+    "ingest.embedding-saved",
     "ingest.step-saved",
+    "ingest.handed-over",
+    "ingest.ended",
 ];
 
-static CHOSEN: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("LATENT_FAILPOINT").ok());
+/// Points that other walks reach: people, dates that are corrected, and what goes for ever.
+pub const BEYOND: &[&str] = &[
+    "person.thumbnail-cut",
+    "person.thumbnail-put",
+    "relocate.intent",
+    "relocate.put",
+    "relocate.located",
+    "relocate.committed",
+    "delete.committed",
+    "sweep.deleted",
+];
 
-/// Ends the process, as a power cut would, when this point is the chosen one.
+struct Chosen {
+    point: String,
+    hits_left: AtomicU32,
+}
+
+static CHOSEN: LazyLock<Option<Chosen>> = LazyLock::new(|| {
+    let text = std::env::var("LATENT_FAILPOINT").ok()?;
+    let (point, hits) = text.split_once('@').unwrap_or((&text, "1"));
+    let hits_left = AtomicU32::new(hits.parse().unwrap_or(1));
+    Some(Chosen { point: point.to_owned(), hits_left })
+});
+
+/// Ends the process, as a power cut would, when this point is the chosen one and was hit often enough.
 pub fn hit(point: &'static str) {
-    debug_assert!(ALL.contains(&point), "{point} is not in failpoint::ALL");
-    if CHOSEN.as_deref() == Some(point) {
+    debug_assert!(ALL.contains(&point) || BEYOND.contains(&point), "{point} is in no list of fail-points");
+    if let Some(chosen) = &*CHOSEN
+        && chosen.point == point
+        && chosen.hits_left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
         std::process::abort();
     }
 }

@@ -5,12 +5,15 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use media::{Metadata, Thumbnails};
 use sha2::{Digest as _, Sha256};
-use store::assets::{Asset, NewFile};
+use store::assets::Asset;
+use store::derivatives::NewFile;
 use store::exif::Exif;
 use types::AssetId;
 
-use crate::{Event, Gallery, Result, failpoint};
+use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
+/// What the recipes of the step begin with that reads what the camera wrote.
+pub const METADATA: &str = "metadata/";
 /// What the recipes of the step begin with that makes the derivatives.
 pub const THUMBNAILS: &str = "thumbnails/";
 
@@ -22,19 +25,33 @@ impl Gallery {
 
     /// Bytes of an original.
     pub async fn original_bytes(&self, asset: &Asset) -> Result<Bytes> {
-        Ok(self.blobs().get(&asset.location, 0, None).await?.read().await?)
+        Ok(self.read(&asset.location, 0, None).await?.read().await?)
     }
 
     /// Bytes of the preview, if there is one.
     pub async fn preview_bytes(&self, asset: &Asset) -> Result<Option<Bytes>> {
         let Some(preview) = self.store().derivative(asset.id, "preview").await? else { return Ok(None) };
-        Ok(Some(self.blobs().get(&preview.location, 0, None).await?.read().await?))
+        Ok(Some(self.open(&preview, 0, None).await?.read().await?))
     }
 
-    /// What the camera wrote, and the place that follows from it.
+    /// Its clients are told of a new asset when it has a thumbnail, or when it is clear that there will be none: once.
+    pub async fn announce(&self, asset: &Asset, pipeline: &str) -> Result<()> {
+        if self.store().announce(asset.id, pipeline).await? {
+            self.events().publish(Event::UploadReady { owner: asset.owner, asset: asset.id });
+        }
+        Ok(())
+    }
+
+    /// What the camera wrote, and the place that follows from it. The original moves to where its date says.
     pub async fn save_metadata(&self, asset: &Asset, metadata: Metadata, size: Option<(u32, u32)>) -> Result<()> {
         let position = metadata.latitude.zip(metadata.longitude);
-        let place = position.and_then(|(latitude, longitude)| media::place(latitude, longitude));
+        // The first search reads a list of the world's towns: not on a thread that serves others.
+        let place = match position {
+            Some((latitude, longitude)) => tokio::task::spawn_blocking(move || media::place(latitude, longitude))
+                .await
+                .map_err(|error| GalleryError::Invalid(format!("its place cannot be found: {error}")))?,
+            None => None,
+        };
         let (created, local) = match (metadata.taken_at, metadata.taken_local) {
             (Some(at), Some(local)) => (at, local),
             _ => (asset.file_created_at, TimeZone::UTC.to_datetime(asset.file_created_at)),
@@ -63,12 +80,15 @@ impl Gallery {
             projection_type: None,
             fps: None,
         };
-        self.store().save_exif(asset.id, &exif, created, local).await?;
+        let local = self.store().save_exif(asset.id, &exif, created, local).await?;
         failpoint::hit("ingest.metadata-saved");
-        Ok(())
+        match local {
+            Some(local) => self.file_by_date(asset, local).await,
+            None => Ok(()),
+        }
     }
 
-    /// Puts preview and thumbnail, then records both. Its clients are told.
+    /// Puts preview and thumbnail, then records both.
     pub async fn save_thumbnails(&self, asset: &Asset, made: &Thumbnails) -> Result<()> {
         let preview = self.put_derivative(asset, "preview", "jpeg", &made.preview_jpeg).await?;
         failpoint::hit("ingest.preview-put");
@@ -76,15 +96,12 @@ impl Gallery {
         failpoint::hit("ingest.thumbnail-put");
         let side = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
         let (width, height) = (side(made.source.width), side(made.source.height));
-        let replaced =
-            self.store().save_derivatives(asset.id, &[preview, thumbnail], &made.thumbhash, width, height).await?;
-        failpoint::hit("ingest.derivatives-saved");
-        for location in replaced {
-            if let Err(error) = self.blobs().delete(&location).await {
-                tracing::warn!(location, %error, "Cannot delete a derivative that was replaced");
-            }
+        let locations = [preview.location.clone(), thumbnail.location.clone()];
+        let files = [preview, thumbnail];
+        if !self.store().save_derivatives(asset.id, &files, &made.thumbhash, (width, height)).await? {
+            self.store().add_garbage(asset.owner, &locations).await?;
         }
-        self.events().publish(Event::UploadReady { owner: asset.owner, asset: asset.id });
+        failpoint::hit("ingest.derivatives-saved");
         Ok(())
     }
 
@@ -107,7 +124,7 @@ impl Gallery {
             sha256,
         };
         let blob = Blob::from_bytes(Bytes::copy_from_slice(bytes)).mark_from_image();
-        let (location, stored) = self.blobs().put(&object, &blob).await?;
-        Ok(NewFile { kind, location, size: i64::try_from(stored.len).unwrap_or(i64::MAX) })
+        let (location, _) = self.blobs().put(&object, &blob).await?;
+        Ok(NewFile { kind, location, size: i64::try_from(bytes.len()).unwrap_or(i64::MAX) })
     }
 }

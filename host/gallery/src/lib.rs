@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+mod dates;
 pub mod error;
 pub mod events;
 pub mod failpoint;
@@ -11,8 +12,10 @@ pub mod plugins;
 pub mod search;
 mod sweeper;
 pub mod timeline;
+pub mod trash;
 pub mod uploads;
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ use blobs::Blobs;
 use moka::future::Cache;
 use queue::Queue;
 use store::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use types::Clock;
 
 pub use error::{GalleryError, Result};
@@ -44,11 +47,13 @@ pub struct GallerySettings {
     pub max_upload: u64,
     /// How long an upload may take from its intent to its commit before the sweeper takes it for dead.
     pub lease: Duration,
+    /// Days after which what lies in the trash goes for ever.
+    pub trash_days: u32,
 }
 
 impl Default for GallerySettings {
     fn default() -> Self {
-        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600) }
+        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30 }
     }
 }
 
@@ -61,7 +66,10 @@ struct Inner {
     events: EventBus,
     /// Sessions and keys by the hash of their token, for seconds: every request asks.
     identities: Cache<[u8; 32], accounts::Identity>,
-    attempts: Cache<String, u32>,
+    /// Attempts to sign in, by address and e-mail.
+    attempts: Cache<String, Arc<AtomicU32>>,
+    /// Passwords are hashed on as many cores as there are: each costs 19 MiB.
+    hashing: Semaphore,
     searches: search::Searches,
     plugins: RwLock<Plugins>,
     /// Something was put into the outbox.
@@ -78,6 +86,7 @@ impl Gallery {
             events,
             identities,
             attempts,
+            hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             searches: search::Searches::default(),
             plugins: RwLock::default(),
             outbox: Notify::new(),

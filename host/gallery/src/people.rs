@@ -1,17 +1,19 @@
 //! People: found by themselves in the faces of an owner's photos, then named, merged and hidden as the owner likes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use blobs::{Blob, BlobClass, Object};
 use bytes::Bytes;
 use media::{Codec, Filter, Fit, Limits};
 use sha2::{Digest as _, Sha256};
-use store::faces::{Clustered, DrawnFace, Face, Rules};
+use store::faces::{DrawnFace, Face, Rules};
 use store::people::{PeoplePage, Person, PersonChanges, ThumbnailSource};
 use store::search::SpaceKind;
 use types::{AssetId, DetectedFace, FaceId, PersonId, Rect, Size, UserId};
 
-use crate::{Event, Gallery, GalleryError, Result};
+use crate::plugins::face_space;
+use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
 /// Pixels of a person's thumbnail, each way.
 const THUMBNAIL: u32 = 250;
@@ -62,7 +64,8 @@ impl People<'_> {
         let space =
             self.0.store().space(SpaceKind::Face, &space.name, space.dimensions, Some(space.same_person)).await?;
         let clustered = self.0.store().save_faces(asset, &space, size, faces, &rules).await?;
-        self.tidy_up(clustered).await
+        failpoint::hit("ingest.faces-saved");
+        self.make_thumbnails(&clustered.people).await
     }
 
     /// Looks at all faces of an owner again. `reset`: people about whom nothing was decided are taken apart first.
@@ -71,7 +74,36 @@ impl People<'_> {
         let space =
             self.0.store().space(SpaceKind::Face, &space.name, space.dimensions, Some(space.same_person)).await?;
         let clustered = self.0.store().recluster(owner, &space, &rules, reset).await?;
-        self.tidy_up(clustered).await
+        self.make_thumbnails(&clustered.people).await
+    }
+
+    /// The same for everybody who has faces, in the space of the detector that is installed: what Immich calls
+    /// `facialRecognition`. Returns for how many.
+    pub async fn recluster_all(&self, reset: bool) -> Result<usize> {
+        let Some(space) = self.present_space() else { return Ok(0) };
+        let Some(known) = self.0.store().known_space(SpaceKind::Face, &space.name).await? else { return Ok(0) };
+        let owners = self.0.store().owners_of_faces(&known).await?;
+        for owner in &owners {
+            self.0.store().clear_stale(*owner).await?;
+            self.recluster(*owner, &space, reset).await?;
+        }
+        Ok(owners.len())
+    }
+
+    /// The deferred pass: for owners whose faces changed in ways that placing one face at a time does not see, once their
+    /// import has been calm for so long. Returns for how many.
+    pub async fn recluster_stale(&self, calm: Duration) -> Result<usize> {
+        let Some(space) = self.present_space() else { return Ok(0) };
+        let owners = self.0.store().stale_people(calm.as_secs_f64()).await?;
+        for owner in &owners {
+            self.0.store().clear_stale(*owner).await?;
+            self.recluster(*owner, &space, false).await?;
+        }
+        Ok(owners.len())
+    }
+
+    fn present_space(&self) -> Option<FaceSpace> {
+        self.0.plugins().face_detector.as_ref().map(face_space)
     }
 
     /// `page` counts from 1.
@@ -104,7 +136,7 @@ impl People<'_> {
             let face = faces.first().ok_or_else(|| GalleryError::Invalid("Invalid assetId for feature face".into()))?;
             changes.feature_face = Some(*face);
         }
-        let person = self.0.store().update_person(id, &changes).await?;
+        let person = self.0.store().update_person(owner, id, &changes).await?;
         if changes.feature_face.is_some() {
             self.make_thumbnails(&[id]).await?;
         }
@@ -118,8 +150,11 @@ impl People<'_> {
         let mine: Vec<PersonId> =
             known.iter().filter(|person| person.owner == owner && person.id != into).map(|person| person.id).collect();
         if !mine.is_empty() {
-            let garbage = self.0.store().merge_people(into, &mine).await?;
-            self.tidy_up(Clustered { people: vec![into], garbage }).await?;
+            if !self.0.store().merge_people(owner, into, &mine).await? {
+                return Err(GalleryError::no_access("person.merge"));
+            }
+            self.make_thumbnails(&[into]).await?;
+            self.0.sweep_now().await;
         }
         Ok(mine)
     }
@@ -130,8 +165,9 @@ impl People<'_> {
         for id in ids {
             self.get(owner, *id, "person.delete").await?;
         }
-        let garbage = self.0.store().delete_people(owner, ids).await?;
-        self.tidy_up(Clustered { people: Vec::new(), garbage }).await
+        self.0.store().delete_people(owner, ids).await?;
+        self.0.sweep_now().await;
+        Ok(())
     }
 
     /// Photos on which the person is seen.
@@ -150,7 +186,7 @@ impl People<'_> {
         let location = person
             .thumbnail_location
             .ok_or_else(|| GalleryError::NotFound("This person has no face with a preview yet".into()))?;
-        Ok(self.0.blobs().get(&location, 0, None).await?)
+        self.0.read(&location, 0, None).await
     }
 
     /// The faces of an asset of this owner, with who they are.
@@ -190,8 +226,9 @@ impl People<'_> {
     pub async fn draw(&self, owner: UserId, face: &DrawnFace) -> Result<FaceId> {
         self.own_asset(owner, face.asset, "asset.update").await?;
         self.get(owner, face.person, "person.read").await?;
-        let id = self.0.store().add_face(face).await?;
-        self.tidy_up(Clustered { people: vec![face.person], garbage: Vec::new() }).await?;
+        let id = self.0.store().add_face(owner, face).await?;
+        let id = id.ok_or_else(|| GalleryError::no_access("person.read"))?;
+        self.make_thumbnails(&[face.person]).await?;
         Ok(id)
     }
 
@@ -199,7 +236,7 @@ impl People<'_> {
     pub async fn assign(&self, owner: UserId, face: FaceId, person: PersonId) -> Result<Person> {
         self.get(owner, person, "person.update").await?;
         self.own_face(owner, face, "face.update").await?;
-        self.assign_all(&[face], person).await?;
+        self.assign_all(owner, &[face], person).await?;
         self.get(owner, person, "person.update").await
     }
 
@@ -211,20 +248,20 @@ impl People<'_> {
             self.get(owner, *other, "person.reassign").await?;
             faces.extend(self.0.store().faces_of_person_on(*other, *asset).await?);
         }
-        self.assign_all(&faces, person).await?;
+        self.assign_all(owner, &faces, person).await?;
         Ok(vec![self.get(owner, person, "person.reassign").await?])
     }
 
     pub async fn delete_face(&self, owner: UserId, face: FaceId, force: bool) -> Result<()> {
         let person = self.own_face(owner, face, "face.delete").await?.person;
-        self.0.store().delete_face(face, force).await?;
-        self.tidy_up(Clustered { people: person.into_iter().collect(), garbage: Vec::new() }).await
+        self.0.store().delete_face(owner, face, force).await?;
+        self.make_thumbnails(person.as_slice()).await
     }
 
-    async fn assign_all(&self, faces: &[FaceId], person: PersonId) -> Result<()> {
-        let mut people = self.0.store().assign_faces(faces, person).await?;
+    async fn assign_all(&self, owner: UserId, faces: &[FaceId], person: PersonId) -> Result<()> {
+        let mut people = self.0.store().assign_faces(owner, faces, person).await?;
         people.push(person);
-        self.tidy_up(Clustered { people, garbage: Vec::new() }).await
+        self.make_thumbnails(&people).await
     }
 
     async fn people_of(&self, faces: &[Face]) -> Result<HashMap<PersonId, Person>> {
@@ -249,22 +286,8 @@ impl People<'_> {
         found.map(|(face, _)| face).ok_or_else(|| GalleryError::no_access(permission))
     }
 
-    /// After faces moved: thumbnails that nobody needs go, those that are missing are made.
-    async fn tidy_up(&self, clustered: Clustered) -> Result<()> {
-        for location in clustered.garbage {
-            self.drop_blob(&location).await;
-        }
-        self.make_thumbnails(&clustered.people).await
-    }
-
-    async fn drop_blob(&self, location: &str) {
-        if let Err(error) = self.0.blobs().delete(location).await {
-            tracing::warn!(location, %error, "Cannot delete a person's thumbnail that is not needed any more");
-        }
-    }
-
     /// For those whose thumbnail is missing or shows another face. What cannot be made now is made when somebody looks.
-    async fn make_thumbnails(&self, people: &[PersonId]) -> Result<()> {
+    pub(crate) async fn make_thumbnails(&self, people: &[PersonId]) -> Result<()> {
         for source in self.0.store().thumbnail_sources(people).await? {
             if source.present.as_ref().is_some_and(|(face, _)| *face == source.face) {
                 continue;
@@ -278,7 +301,7 @@ impl People<'_> {
 
     async fn make_thumbnail(&self, source: &ThumbnailSource) -> Result<()> {
         let Some(preview) = &source.preview else { return Ok(()) };
-        let bytes = self.0.blobs().get(preview, 0, None).await?.read().await?;
+        let bytes = self.0.read(preview, 0, None).await?.read().await?;
         let area = source.area;
         let jpeg = tokio::task::spawn_blocking(move || cut_out(&bytes, area))
             .await
@@ -295,13 +318,13 @@ impl People<'_> {
             sha256,
         };
         let blob = Blob::from_bytes(Bytes::from(jpeg)).mark_from_image();
+        failpoint::hit("person.thumbnail-cut");
         let (location, _) = self.0.blobs().put(&object, &blob).await?;
-        if !self.0.store().save_person_thumbnail(source.person, source.face, &location).await? {
-            self.drop_blob(&location).await;
+        failpoint::hit("person.thumbnail-put");
+        let person = (source.owner, source.person);
+        if !self.0.store().save_person_thumbnail(person, source.face, &location).await? {
+            self.0.store().add_garbage(source.owner, &[location]).await?;
             return Ok(());
-        }
-        if let Some((_, old)) = source.present.as_ref().filter(|(_, old)| *old != location) {
-            self.drop_blob(old).await;
         }
         self.0.events().publish(Event::PersonThumbnail { owner: source.owner, person: source.person });
         Ok(())

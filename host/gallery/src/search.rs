@@ -13,7 +13,7 @@ use store::assets::Asset;
 use store::search::{AssetFilter, Order, SpaceKind, Suggest, Tuning};
 use types::{AssetId, UserId};
 
-use crate::{Gallery, GalleryError, Result};
+use crate::{Gallery, GalleryError, Result, failpoint};
 
 /// How many of the best are ranked at once: enough for the page that is asked for, in steps so that statements are reused.
 const STEPS: [i64; 4] = [128, 512, 1_000, 4_000];
@@ -110,6 +110,7 @@ impl Search<'_> {
     pub async fn save_embedding(&self, asset: AssetId, space: &EmbeddingSpace, embedding: &[f32]) -> Result<()> {
         let space = self.0.store().space(SpaceKind::Asset, &space.name, space.dimensions, None).await?;
         self.0.store().save_embedding(&space, asset, &unit(embedding)?).await?;
+        failpoint::hit("ingest.embedding-saved");
         Ok(())
     }
 
@@ -117,7 +118,9 @@ impl Search<'_> {
     pub async fn save_colours(&self, asset: AssetId, pixels: &Pixels) -> Result<()> {
         let palette = colours::palette(pixels)
             .map_err(|error| GalleryError::Invalid(format!("the colours cannot be seen: {error}")))?;
-        Ok(self.0.store().save_palette(asset, &palette).await?)
+        self.0.store().save_palette(asset, &palette).await?;
+        failpoint::hit("ingest.colours-saved");
+        Ok(())
     }
 
     /// By meaning, best first. `page` counts from 1. The first page is ranked anew; the next are cut from the same ranking.

@@ -1,35 +1,49 @@
 //! Ends what uploads left behind. Deletes only what an intent names, never by listing a folder.
 
 use blobs::{Object, StorageError};
-use store::intents::Garbage;
+use store::intents::{Garbage, Swept};
 
-use crate::{Gallery, Result};
+use crate::{Gallery, Result, failpoint};
+
+/// Claimed at once.
+const BATCH: i64 = 100;
 
 impl Gallery {
-    /// One round; returns how many pieces of garbage are gone. What fails stays for the next round.
+    /// Until there is no garbage left that is due; returns how many pieces are gone. What fails stays for a later round.
     pub async fn sweep(&self) -> Result<usize> {
         let mut gone = 0;
-        for garbage in self.store().claim_garbage(100).await? {
-            match self.store().end_garbage(&garbage, self.delete_garbage(&garbage)).await? {
-                Ok(()) => gone += 1,
-                Err(error) => tracing::warn!(intent = %garbage.id, %error, "Cannot delete garbage yet"),
+        loop {
+            let claimed = self.store().claim_garbage(BATCH).await?;
+            for garbage in &claimed {
+                let delete = async |location: &str| {
+                    self.blobs().delete(location).await?;
+                    failpoint::hit("sweep.deleted");
+                    Ok::<(), StorageError>(())
+                };
+                match self.store().end_garbage(garbage, self.find_garbage(garbage), delete).await? {
+                    Ok(Swept::Gone) => gone += 1,
+                    Ok(Swept::Postponed) => {}
+                    Err(error) => tracing::warn!(intent = %garbage.id, %error, "Cannot delete garbage yet"),
+                }
+            }
+            if (claimed.len() as i64) < BATCH {
+                return Ok(gone);
             }
         }
-        Ok(gone)
     }
 
-    async fn delete_garbage(&self, garbage: &Garbage) -> Result<(), StorageError> {
-        let location = match &garbage.location {
-            Some(location) => Some(location.clone()),
-            // A crash between the storage's put and our note of where.
-            None => match serde_json::from_value::<Object>(garbage.object.clone()) {
-                Ok(object) => self.blobs().find(&object).await?,
-                Err(error) => return Err(StorageError::Other(format!("the intent's object: {error}"))),
-            },
-        };
-        match location {
-            Some(location) => self.blobs().delete(&location).await,
-            None => Ok(()),
+    /// What a crash left between the storage's put and our note of where.
+    async fn find_garbage(&self, garbage: &Garbage) -> Result<Option<String>, StorageError> {
+        match serde_json::from_value::<Object>(garbage.object.clone()) {
+            Ok(object) => self.blobs().find(&object).await,
+            Err(error) => Err(StorageError::Other(format!("the intent's object: {error}"))),
+        }
+    }
+
+    /// After something became garbage: at once rather than within a minute. What fails now is done then.
+    pub(crate) async fn sweep_now(&self) {
+        if let Err(error) = self.sweep().await {
+            tracing::warn!(%error, "Cannot delete garbage now; the next round will");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Uploads: intent, storage, commit (DESIGN 3). An upload is acknowledged when its bytes are durable and its row is committed.
 
-use blobs::{BlobClass, InboxWriter, Object, Received};
+use blobs::{Blob, BlobClass, InboxWriter, Object, Received, StorageError};
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use store::accounts::User;
-use store::assets::{Committed, NewAsset};
-use types::{AssetId, AssetType, IntentId, Visibility};
+use store::uploads::{Committed, NewAsset};
+use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
 use crate::{Gallery, GalleryError, Result, failpoint};
 
@@ -35,7 +35,30 @@ pub struct Arriving {
     writer: InboxWriter,
     head: Vec<u8>,
     limit: u64,
-    limit_text: String,
+    /// What is said of a file beyond it.
+    refusal: Refusal,
+}
+
+/// Why a file is too large.
+enum Refusal {
+    Quota,
+    Size(u64),
+}
+
+impl Refusal {
+    fn error(&self) -> GalleryError {
+        match self {
+            Self::Quota => quota_exceeded(),
+            Self::Size(max) => {
+                GalleryError::TooLarge(format!("the file is larger than the {max} bytes that uploads.max-size allows"))
+            }
+        }
+    }
+}
+
+/// 400, and at this very text Immich's apps stop their backup.
+fn quota_exceeded() -> GalleryError {
+    GalleryError::Invalid("Quota has been exceeded!".into())
 }
 
 /// Bytes from which the kind of a file is known.
@@ -45,7 +68,7 @@ impl Arriving {
     /// Takes the next bytes.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         if self.writer.len() + bytes.len() as u64 > self.limit {
-            return Err(GalleryError::TooLarge(self.limit_text.clone()));
+            return Err(self.refusal.error());
         }
         if self.head.len() < HEAD {
             self.head.extend_from_slice(&bytes[..bytes.len().min(HEAD - self.head.len())]);
@@ -65,13 +88,15 @@ impl Gallery {
     pub async fn receive(&self, user: &User) -> Result<Arriving> {
         let room = user.quota_bytes.map(|quota| (quota - user.used_bytes).max(0) as u64);
         let max = self.0.parts.settings.max_upload;
-        // Immich's apps stop their backup at this very text.
-        let limit_text = match room {
-            Some(room) if room < max => "Quota has been exceeded!".to_owned(),
-            _ => format!("the file is larger than the {max} bytes that uploads.max-size allows"),
-        };
-        let writer = self.blobs().inbox.create().await?;
-        Ok(Arriving { writer, head: Vec::new(), limit: room.unwrap_or(max).min(max), limit_text })
+        let refusal = if room.is_some_and(|room| room < max) { Refusal::Quota } else { Refusal::Size(max) };
+        let writer = self.blobs().inbox.create().await.map_err(|error| match error.kind() {
+            // The inbox lies beside the originals.
+            std::io::ErrorKind::NotFound => GalleryError::Storage(StorageError::Unavailable(
+                "the folder for uploads is gone: is the disk of the originals mounted?".into(),
+            )),
+            _ => error.into(),
+        })?;
+        Ok(Arriving { writer, head: Vec::new(), limit: room.unwrap_or(max).min(max), refusal })
     }
 
     /// Keeps what has arrived. What cannot be decoded is kept as well, if its name says that it is a photo or a video: it is the
@@ -81,6 +106,11 @@ impl Gallery {
             return Err(GalleryError::Invalid("File is empty".into()));
         }
         let (kind, mime_type) = recognise(&arriving.head, &fields.file_name)?;
+        if let Some(video) = fields.live_photo_video
+            && self.store().owned(user.id, &[video]).await?.is_empty()
+        {
+            return Err(GalleryError::Invalid("Live photo video not found".into()));
+        }
         let received = arriving.writer.finish().await?;
         failpoint::hit("upload.received");
         if let Some(id) = self.by_checksum(user, received.sha1).await? {
@@ -111,29 +141,11 @@ impl Gallery {
             class: BlobClass::Original,
             owner: user.id.to_string(),
             owner_label: user.storage_label.clone(),
-            taken_ms: TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_millisecond),
+            taken_ms: wall_clock_ms(local),
             file_name: fields.file_name.clone(),
             sha256: received.sha256,
         };
-        let intent = IntentId::generate();
-        let lease = self.now() + self.0.parts.settings.lease;
-        let key = format!("{}/{}", user.id, hex::encode(received.sha256));
-        let described = serde_json::to_value(&object).map_err(std::io::Error::other)?;
-        self.store().insert_intent(intent, user.id, &key, &described, lease).await?;
-        failpoint::hit("upload.intent");
-
-        let put = self.blobs().put(&object, &received.blob()?).await;
-        failpoint::hit("upload.put");
-        let (location, stored) = match put {
-            Ok(put) => put,
-            Err(error) => {
-                self.store().intent_to_garbage(intent).await?;
-                return Err(error.into());
-            }
-        };
-        self.store().set_intent_location(intent, &location).await?;
-        failpoint::hit("upload.located");
-
+        let (intent, location) = self.put_original(user.id, &object, &received.blob()?, UPLOAD).await?;
         let new = NewAsset {
             id,
             owner: user.id,
@@ -143,7 +155,7 @@ impl Gallery {
             file_name: fields.file_name.clone(),
             location,
             mime_type: mime_type.to_owned(),
-            file_size: i64::try_from(stored.len).unwrap_or(i64::MAX),
+            file_size: i64::try_from(received.len).unwrap_or(i64::MAX),
             created,
             modified: fields.modified,
             local,
@@ -160,9 +172,41 @@ impl Gallery {
                 Ok(Some(Uploaded::Created(id)))
             }
             Committed::Duplicate(id) => Ok(Some(Uploaded::Duplicate(id))),
-            Committed::QuotaExceeded => Err(GalleryError::Invalid("Quota has been exceeded!".into())),
+            Committed::QuotaExceeded => Err(quota_exceeded()),
             Committed::IntentLost => Ok(None),
         }
+    }
+
+    /// Steps 1 and 2 of an upload, and of a move within the storage: the intent, the bytes, and where they are. What fails
+    /// leaves garbage that the sweeper knows of.
+    pub(crate) async fn put_original(
+        &self,
+        owner: UserId,
+        object: &Object,
+        bytes: &Blob,
+        points: Points,
+    ) -> Result<(IntentId, String)> {
+        let intent = IntentId::generate();
+        let lease = self.now() + self.0.parts.settings.lease;
+        let described = serde_json::to_value(object).map_err(std::io::Error::other)?;
+        self.store().insert_intent(intent, owner, &hex::encode(object.sha256), &described, lease).await?;
+        failpoint::hit(points[0]);
+        let put = self.blobs().put(object, bytes).await;
+        failpoint::hit(points[1]);
+        let put = put.and_then(|(location, stored)| match stored.len == bytes.len() {
+            true => Ok(location),
+            false => Err(StorageError::Other(format!("it kept {} of {} bytes", stored.len, bytes.len()))),
+        });
+        let location = match put {
+            Ok(location) => location,
+            Err(error) => {
+                self.store().intent_to_garbage(intent).await?;
+                return Err(error.into());
+            }
+        };
+        self.store().set_intent_location(intent, &location).await?;
+        failpoint::hit(points[2]);
+        Ok((intent, location))
     }
 
     /// When it was taken: the path in the storage depends on it, so it is read before the metadata step does.
@@ -185,19 +229,28 @@ impl Gallery {
     }
 }
 
+/// The fail-points behind the intent, the put and the note of where.
+pub(crate) type Points = [&'static str; 3];
+
+const UPLOAD: Points = ["upload.intent", "upload.put", "upload.located"];
+
+/// Milliseconds since 1970 as if the wall-clock were UTC: what a path template is given.
+pub(crate) fn wall_clock_ms(local: civil::DateTime) -> Option<i64> {
+    TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_millisecond)
+}
+
 /// EXIF stands at the start of what cameras write.
 const METADATA_HEAD: u64 = 256 << 10;
 
-/// By name, as clients do; the bytes may correct it. A name of no known format is refused, whatever the bytes are.
+/// By name, as clients do; the bytes correct it, also where a video is called a photo. A name of no known format is refused,
+/// whatever the bytes are.
 fn recognise(head: &[u8], file_name: &str) -> Result<(AssetType, &'static str)> {
     let by_name = media::by_extension(file_name);
     let (format, mime) =
         by_name.ok_or_else(|| GalleryError::Invalid(format!("Unsupported file type {file_name:?}")))?;
     Ok(match media::sniff(head) {
         // A raw file is TIFF inside: its name knows better.
-        Some(found) if found != format && format != media::Format::Raw && found.asset_type() == format.asset_type() => {
-            (found.asset_type(), found.media_type())
-        }
+        Some(found) if found != format && format != media::Format::Raw => (found.asset_type(), found.media_type()),
         _ => (format.asset_type(), mime),
     })
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 
+use gallery::GalleryError;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -37,8 +38,11 @@ impl Darkroom {
     }
 
     /// # Errors
-    /// `work` panicked: a decoder did not expect what it read.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    /// `Invalid` where `work` panicked: a decoder did not expect what it read, and will not next time.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, GalleryError> {
         let (done, result) = oneshot::channel();
         let work = move || {
             let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
@@ -47,7 +51,7 @@ impl Darkroom {
         self.queue.send(Box::new(work)).map_err(|_| gone())?;
         match result.await.map_err(|_| gone())? {
             Ok(value) => Ok(value),
-            Err(_) => Err(io::Error::other("a decoder panicked; the log says where")),
+            Err(_) => Err(GalleryError::Invalid("what reads such files broke on it: the log says where".into())),
         }
     }
 }

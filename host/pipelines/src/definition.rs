@@ -132,6 +132,9 @@ impl Definition {
         })?;
         let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".toml").to_owned();
         reader.known(&parsed.on, TRIGGERS, "trigger")?;
+        if parsed.step.is_empty() {
+            return Err(reader.error(text.len(), "the pipeline has no [[step]]"));
+        }
         let ids: Vec<&str> = parsed.step.iter().map(|step| step.id.get_ref().as_str()).collect();
         let mut steps = Vec::new();
         for (at, step) in parsed.step.iter().enumerate() {

@@ -1,11 +1,17 @@
-//! Feeds the queue: the outbox after each commit, and what is due according to the step results, for Redis may be emptied at any
-//! moment.
+//! Feeds the queue: the outbox after each commit, and what is open according to the database, for Redis may be emptied at any
+//! moment. Keeps house beside that.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gallery::{Gallery, GalleryError, failpoint};
 use media::ThumbnailSpec;
 use store::steps::Wanted;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, Job, JobId, JobKind, Priority, QueueName};
 
@@ -13,41 +19,60 @@ use crate::recipe::recipe;
 use crate::{Definition, Pipelines};
 
 const OUTBOX_BATCH: i64 = 500;
-/// Jobs that one round of the reconciler feeds at most.
-const WINDOW: i64 = 10_000;
+/// Jobs of the reconciler that wait at most.
+const WINDOW: u64 = 10_000;
 const OUTBOX_EVERY: Duration = Duration::from_secs(2);
 const RECONCILE_EVERY: Duration = Duration::from_secs(300);
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// While there is more than the window holds, or another node had the turn when something was to be done.
+const RECONCILE_SOON: Duration = Duration::from_secs(15);
+const KEEP_HOUSE_EVERY: Duration = Duration::from_secs(60);
+/// An import is over when nobody's faces changed for so long.
+const CALM: Duration = Duration::from_secs(300);
+/// How long a comparison of the whole library is believed while no recipe changes.
+const BELIEVED: i64 = 24 * 3_600;
 
-/// Keeps the queue fed.
+/// Keeps the queue fed. Cheap to clone.
 #[derive(Clone)]
 pub struct Feeder {
     gallery: Gallery,
     pipelines: Pipelines,
     spec: ThumbnailSpec,
+    state: Arc<State>,
+}
+
+/// What the clones share.
+#[derive(Default)]
+struct State {
+    /// There is something for the reconciler.
+    due: Notify,
+    /// Redis was emptied, and has not been fed since.
+    emptied: AtomicBool,
+    /// By pipeline: the asset at which the last round ended, because its window was full.
+    stopped_at: Mutex<HashMap<String, AssetId>>,
 }
 
 impl Feeder {
     pub fn new(gallery: Gallery, pipelines: Pipelines, spec: ThumbnailSpec) -> Self {
-        Self { gallery, pipelines, spec }
+        Self { gallery, pipelines, spec, state: Arc::default() }
     }
 
-    /// Until `stop`. What fails is tried again: the truth is in the database.
+    /// Until `stop`. What fails is tried again: the truth is in the database. The relay, the reconciler and the housekeeping do
+    /// not wait for each other.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut reconcile = tokio::time::interval(RECONCILE_EVERY);
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
-        let mut relay = tokio::time::interval(OUTBOX_EVERY);
-        reconcile.tick().await;
-        if let Err(error) = self.reconcile().await {
-            tracing::warn!(%error, "Cannot reconcile yet");
+        let work = async { tokio::join!(self.keep_relaying(), self.keep_reconciling(), self.keep_house()) };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = work => {}
         }
+    }
+
+    async fn keep_relaying(&self) {
+        let mut tick = interval(OUTBOX_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let result = tokio::select! {
-                () = stop.cancelled() => return,
                 () = self.gallery.outbox_filled() => self.relay().await,
-                _ = relay.tick() => self.relay_and_watch().await,
-                _ = reconcile.tick() => self.reconcile().await.map(drop),
-                _ = sweep.tick() => self.gallery.sweep().await.map(drop),
+                _ = tick.tick() => self.relay_and_watch().await,
             };
             if let Err(error) = result {
                 tracing::warn!(%error, "Cannot feed the queue yet");
@@ -58,84 +83,167 @@ impl Feeder {
     async fn relay_and_watch(&self) -> Result<(), GalleryError> {
         if self.gallery.queue().was_emptied().await? {
             tracing::info!("Redis is new or was emptied: feeding it from the database");
-            self.reconcile().await?;
+            // Stays set until a round has succeeded: the mark in Redis is there from now on.
+            self.state.emptied.store(true, Ordering::Relaxed);
+            self.state.due.notify_one();
         }
         self.relay().await
     }
 
+    async fn keep_reconciling(&self) {
+        loop {
+            let wait = match self.reconcile().await {
+                Ok(Reconciled { is_all: true, .. }) => RECONCILE_EVERY,
+                Ok(_) => RECONCILE_SOON,
+                Err(error) => {
+                    tracing::warn!(%error, "Cannot reconcile yet");
+                    RECONCILE_SOON
+                }
+            };
+            tokio::select! {
+                () = self.state.due.notified() => {}
+                () = sleep_until(Instant::now() + wait) => {}
+            }
+        }
+    }
+
+    /// Garbage, old trash, and people whose faces changed: by one node at a time.
+    async fn keep_house(&self) {
+        let mut tick = interval(KEEP_HOUSE_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.tidy().await {
+                tracing::warn!(%error, "Cannot keep house yet");
+            }
+        }
+    }
+
+    async fn tidy(&self) -> Result<(), GalleryError> {
+        let Some(_turn) = self.gallery.store().turn("housekeeping").await? else { return Ok(()) };
+        self.gallery.sweep().await?;
+        self.gallery.empty_old_trash().await?;
+        self.gallery.people().recluster_stale(CALM).await?;
+        Ok(())
+    }
+
     /// Hands the outbox to Redis. Pushed before deleted: a crash in between pushes twice, which is one job or does nothing twice.
     pub async fn relay(&self) -> Result<(), GalleryError> {
+        let store = self.gallery.store();
         loop {
-            let outgoing = self.gallery.store().outbox(OUTBOX_BATCH).await?;
+            let outgoing = store.outbox(OUTBOX_BATCH).await?;
             if outgoing.is_empty() {
                 return Ok(());
             }
-            let jobs: Vec<Job> = outgoing
-                .iter()
-                .flat_map(|event| self.pipelines.on(&event.trigger).map(move |pipeline| (event, pipeline)))
-                .map(|(event, pipeline)| job(pipeline, event.asset, &[], false, Priority::Interactive))
-                .collect();
-            self.gallery.queue().push(&jobs).await?;
+            for pipeline in self.pipelines.iter() {
+                let concerned = outgoing.iter().filter(|event| event.trigger == pipeline.on);
+                let assets: Vec<(AssetId, bool)> = concerned.map(|event| (event.asset, event.is_new)).collect();
+                if assets.is_empty() {
+                    continue;
+                }
+                store.open_assets(&pipeline.name, &assets).await?;
+                failpoint::hit("outbox.opened");
+                let job = |(asset, _): &(AssetId, bool)| job(pipeline, None, *asset, Priority::Interactive);
+                self.gallery.queue().push(&assets.iter().map(job).collect::<Vec<Job>>()).await?;
+            }
             failpoint::hit("outbox.pushed");
             let ids: Vec<i64> = outgoing.iter().map(|event| event.id).collect();
-            self.gallery.store().delete_outbox(&ids).await?;
+            store.delete_outbox(&ids).await?;
         }
     }
 
-    /// Compares step results with the pipelines and feeds what is due, newest first, within the window. Returns how many.
-    pub async fn reconcile(&self) -> Result<usize, GalleryError> {
-        let mut fed = 0;
+    /// Feeds what is open, newest first, as far as the window has room; the next round goes on from there. Where a recipe has
+    /// changed, the whole library is compared with it before.
+    pub async fn reconcile(&self) -> Result<Reconciled, GalleryError> {
+        let Some(_turn) = self.gallery.store().turn("reconciler").await? else { return Ok(Reconciled::default()) };
+        let is_refeed = self.state.emptied.load(Ordering::Relaxed);
+        if is_refeed {
+            self.stopped_at().clear();
+        }
+        let mut reconciled = Reconciled { fed: 0, is_all: true };
         for pipeline in self.pipelines.iter() {
-            let wanted = self.wanted(pipeline, None);
-            let due = self.gallery.store().assets_due(&pipeline.name, &wanted, None, WINDOW).await?;
-            let jobs: Vec<Job> =
-                due.iter().map(|asset| job(pipeline, *asset, &[], false, Priority::Backfill)).collect();
-            self.gallery.queue().push(&jobs).await?;
-            fed += jobs.len();
+            let wanted = self.wanted(pipeline);
+            self.compare(pipeline, &wanted).await?;
+            let (fed, is_all) = self.feed(pipeline, &wanted).await?;
+            reconciled.fed += fed;
+            reconciled.is_all &= is_all;
         }
-        Ok(fed)
+        if is_refeed {
+            self.state.emptied.store(false, Ordering::Relaxed);
+        }
+        Ok(reconciled)
     }
 
-    /// Runs the steps of a queue again: on every asset (`force`), or where a result is missing or has failed.
+    async fn compare(&self, pipeline: &Definition, wanted: &[Wanted]) -> Result<(), GalleryError> {
+        let store = self.gallery.store();
+        let key = format!("pipeline.{}.compared", pipeline.name);
+        let mut hasher = DefaultHasher::new();
+        wanted.hash(&mut hasher);
+        let recipes = format!("{:016x}", hasher.finish());
+        let now = seconds_since_1970();
+        let known = store.fact(&key).await?.unwrap_or_default();
+        if known["recipes"] == *recipes && known["at"].as_i64().is_some_and(|at| now - at < BELIEVED) {
+            return Ok(());
+        }
+        let opened = store.open_due(&pipeline.name, wanted).await?;
+        tracing::info!(pipeline = pipeline.name, opened, "Compared every asset with the recipes");
+        Ok(store.set_fact(&key, &serde_json::json!({ "recipes": recipes, "at": now })).await?)
+    }
+
+    /// How many were fed, and whether that was all.
+    async fn feed(&self, pipeline: &Definition, wanted: &[Wanted]) -> Result<(usize, bool), GalleryError> {
+        let mut waiting = 0;
+        for queue in self.pipelines.queues() {
+            let counts = self.gallery.queue().counts(&queue).await?;
+            waiting += counts.waiting + counts.delayed;
+        }
+        let room = WINDOW.saturating_sub(waiting);
+        let before = self.stopped_at().get(&pipeline.name).copied();
+        let store = self.gallery.store();
+        let due = store.assets_due(&pipeline.name, wanted, before, i64::try_from(room).unwrap_or(i64::MAX)).await?;
+        let mut jobs = Vec::new();
+        for (asset, step, round) in &due {
+            match step {
+                Some(step) => jobs.push(job(pipeline, Some(step), *asset, Priority::Backfill)),
+                None => drop(store.close_asset(*asset, &pipeline.name, wanted, *round).await?),
+            }
+        }
+        self.gallery.queue().push(&jobs).await?;
+        let is_full = due.len() as u64 >= room;
+        match due.last().filter(|_| is_full) {
+            Some((last, ..)) => drop(self.stopped_at().insert(pipeline.name.clone(), *last)),
+            None if is_full => {}
+            None => drop(self.stopped_at().remove(&pipeline.name)),
+        }
+        // A round that began in the middle has not seen the newest.
+        Ok((jobs.len(), !is_full && before.is_none()))
+    }
+
+    fn stopped_at(&self) -> std::sync::MutexGuard<'_, HashMap<String, AssetId>> {
+        self.state.stopped_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the steps of a queue again: on every asset (`force`), or where a result is missing or has failed. Only says so: the
+    /// reconciler feeds them within its window. Returns how many results were forgotten.
     pub async fn backfill(&self, queue: &QueueName, force: bool) -> Result<usize, GalleryError> {
-        let mut fed = 0;
+        let mut forgotten = 0;
         for pipeline in self.pipelines.iter() {
             let steps: Vec<String> =
                 pipeline.steps.iter().filter(|step| step.queue == *queue).map(|step| step.id.clone()).collect();
-            if steps.is_empty() {
-                continue;
-            }
-            for step in &steps {
-                self.gallery.store().forget_steps(&pipeline.name, step, !force).await?;
-            }
-            let wanted = self.wanted(pipeline, Some(&steps));
-            let mut before = None;
-            loop {
-                let due = self.gallery.store().assets_due(&pipeline.name, &wanted, before, WINDOW).await?;
-                let jobs: Vec<Job> = due
-                    .iter()
-                    .map(|asset| Job {
-                        queue: queue.clone(),
-                        ..job(pipeline, *asset, &steps, false, Priority::Backfill)
-                    })
-                    .collect();
-                self.gallery.queue().push(&jobs).await?;
-                fed += jobs.len();
-                before = due.last().copied();
-                if due.len() < WINDOW as usize {
-                    break;
-                }
+            if !steps.is_empty() {
+                forgotten += self.gallery.store().forget_steps(&pipeline.name, &steps, !force).await?;
             }
         }
-        Ok(fed)
+        self.state.due.notify_one();
+        Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
     }
 
     /// Each step that a new asset goes through, and `pending` or how it ended.
     pub async fn steps(&self, asset: AssetId) -> Result<Vec<(String, String)>, GalleryError> {
         let mut steps = Vec::new();
         for pipeline in self.pipelines.iter() {
-            let results = self.gallery.store().step_results(asset, &pipeline.name).await?;
-            for wanted in self.wanted(pipeline, None) {
+            let results = self.gallery.store().progress(asset, &pipeline.name).await?.results;
+            for wanted in self.wanted(pipeline) {
                 let ended = results.iter().find(|result| result.step == wanted.step && result.recipe == wanted.recipe);
                 let status = ended.map_or("pending", |result| &result.status).to_owned();
                 steps.push((format!("{}/{}", pipeline.name, wanted.step), status));
@@ -150,20 +258,33 @@ impl Feeder {
     }
 
     /// Steps whose plugin is not installed are wanted by nobody.
-    fn wanted(&self, pipeline: &Definition, only: Option<&[String]>) -> Vec<Wanted> {
+    fn wanted(&self, pipeline: &Definition) -> Vec<Wanted> {
         let plugins = self.gallery.plugins();
         pipeline
             .steps
             .iter()
-            .filter(|step| only.is_none_or(|only| only.contains(&step.id)))
             .filter_map(|step| Some(Wanted { step: step.id.clone(), recipe: recipe(step, &self.spec, &plugins)? }))
             .collect()
     }
 }
 
-/// A job waits in the queue of its first step.
-fn job(pipeline: &Definition, asset: AssetId, steps: &[String], force: bool, priority: Priority) -> Job {
-    let kind = JobKind::Pipeline { pipeline: pipeline.name.clone(), asset, steps: steps.to_vec(), force };
-    let queue = pipeline.steps.first().map_or_else(|| QueueName(pipeline.name.clone()), |step| step.queue.clone());
+/// What a round of the reconciler did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    pub fed: usize,
+    /// Nothing that is open is left for the next round.
+    pub is_all: bool,
+}
+
+fn seconds_since_1970() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A job waits in the queue of the step that it begins with; `None`: the first.
+fn job(pipeline: &Definition, step: Option<&str>, asset: AssetId, priority: Priority) -> Job {
+    let kind = JobKind::Pipeline { pipeline: pipeline.name.clone(), asset, steps: Vec::new(), force: false };
+    let step = step.and_then(|id| pipeline.steps.iter().find(|step| step.id == *id)).or(pipeline.steps.first());
+    let queue = step.map_or_else(|| QueueName(pipeline.name.clone()), |step| step.queue.clone());
     Job { id: JobId::generate(), queue, priority, kind, attempt: 0 }
 }

@@ -6,10 +6,11 @@ mod feeder;
 mod plan;
 mod recipe;
 mod run;
+mod settle;
 mod worker;
 
 pub use definition::{Definition, DefinitionError, OnFailure, Retry, Step, Use};
-pub use feeder::Feeder;
+pub use feeder::{Feeder, Reconciled};
 pub use worker::{Worker, WorkerConfig};
 
 use std::sync::Arc;
@@ -61,12 +62,14 @@ impl Pipelines {
         self.0.iter()
     }
 
-    /// Every queue that a step names, once.
+    /// Every queue that a step names, once, in the order of the steps: a worker looks at what comes first first.
     pub fn queues(&self) -> Vec<types::QueueName> {
-        let mut queues: Vec<_> =
-            self.iter().flat_map(|pipeline| &pipeline.steps).map(|step| step.queue.clone()).collect();
-        queues.sort();
-        queues.dedup();
+        let mut queues: Vec<types::QueueName> = Vec::new();
+        for step in self.iter().flat_map(|pipeline| &pipeline.steps) {
+            if !queues.contains(&step.queue) {
+                queues.push(step.queue.clone());
+            }
+        }
         queues
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use gallery::Plugins;
 use media::ThumbnailSpec;
-use store::steps::StepResult;
+use store::steps::{StepResult, Wanted};
 use types::QueueName;
 
 use crate::definition::Step;
@@ -63,6 +63,12 @@ impl<'a> Plan<'a> {
         let mut queues: Vec<QueueName> = ready.map(|step| step.queue.clone()).collect();
         queues.dedup();
         queues
+    }
+
+    /// Everything that shall have ended, with its recipe.
+    pub fn wanted(&self) -> Vec<Wanted> {
+        let wanted = |(step, recipe): (&&str, &String)| Wanted { step: (*step).to_owned(), recipe: recipe.clone() };
+        self.recipes.iter().map(wanted).collect()
     }
 
     /// What is left.

@@ -1,7 +1,7 @@
 //! Recipes: what makes a result the same or another one. A changed recipe is done again, an unchanged one never.
 
 use gallery::Plugins;
-use gallery::ingest::THUMBNAILS;
+use gallery::ingest::{METADATA, THUMBNAILS};
 
 use crate::definition::{Step, Use};
 
@@ -12,7 +12,7 @@ const THUMBNAILS_REVISION: u32 = 1;
 /// The recipe of a step, as it stands in `step_result`. `None`: its plugin is not installed.
 pub fn recipe(step: &Step, spec: &media::ThumbnailSpec, plugins: &Plugins) -> Option<String> {
     Some(match &step.uses {
-        Use::Metadata => format!("metadata/{METADATA_REVISION}"),
+        Use::Metadata => format!("{METADATA}{METADATA_REVISION}"),
         Use::Thumbnails => format!(
             "{THUMBNAILS}{THUMBNAILS_REVISION}/{}q{}/{}q{}",
             spec.preview, spec.preview_quality, spec.thumbnail, spec.thumbnail_quality

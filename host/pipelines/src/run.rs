@@ -1,6 +1,8 @@
 //! One pipeline on one asset: the steps of one queue that are due, in their order. What is read or decoded is read once; other
 //! queues go on in jobs of their own, so that a queue that is paused holds only its own steps.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use cel::{Context, Value};
 use gallery::{Gallery, GalleryError, Looker, Plugins, failpoint};
@@ -11,8 +13,9 @@ use store::steps::StepResult;
 use types::{AssetId, AssetType, Job, JobId, JobKind, Priority, QueueName};
 
 use crate::darkroom::Darkroom;
-use crate::definition::{Condition, Definition, OnFailure, Step, Use};
+use crate::definition::{Condition, Definition, Step, Use};
 use crate::plan::Plan;
+use crate::settle::{Failure, Outcome};
 
 /// What a run needs beside the asset.
 pub struct Tools {
@@ -45,31 +48,22 @@ pub struct Later {
     pub retry: crate::Retry,
 }
 
-/// How a step ended.
-enum Outcome {
-    Done,
-    Skipped,
-    /// Never, with these bytes.
-    Impossible(String),
-}
-
-/// A step that did not end.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Gallery(#[from] GalleryError),
-    #[error("{id}: {error}")]
-    Plugin { id: String, error: PluginError },
-    #[error("the plugin {0:?} is not installed")]
-    Missing(String),
-}
-
 /// What the steps of a run share.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     original: Option<Bytes>,
     preview: Option<Pixels>,
 }
+
+/// Processes that began a step and died, after which the file is taken for what kills them.
+const STARTS: i32 = 3;
+
+/// This process, among those that begin steps.
+static PROCESS: LazyLock<JobId> = LazyLock::new(JobId::generate);
+
+/// What was in hand when a process died is begun again one at a time: so the innocent beside a file that kills are not counted
+/// with it each time.
+static SUSPECTS: Semaphore = Semaphore::const_new(1);
 
 impl Tools {
     /// Runs what is due in this queue, then hands over to others. An asset that is gone needs nothing.
@@ -77,41 +71,98 @@ impl Tools {
         let first = &request.pipeline.steps[0];
         let later =
             |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
+        let pipeline = &request.pipeline.name;
         let Some(mut asset) = self.gallery.for_ingest(request.asset).await.map_err(later)? else { return Ok(()) };
-        let results = self.gallery.store().step_results(asset.id, &request.pipeline.name).await;
-        let results = results.map_err(|error| later(error.into()))?;
+        let progress = self.gallery.store().progress(asset.id, pipeline).await;
+        let progress = progress.map_err(|error| later(error.into()))?;
         let plugins = self.gallery.plugins();
-        let mut plan = Plan::new(request, &results, &plugins, &self.spec);
+        let mut plan = Plan::new(request, &progress.results, &plugins, &self.spec);
         let mut seen = Seen::default();
         while let Some((step, recipe)) = plan.next(request.queue) {
-            let later = |error: String| Later { step: step.id.clone(), error, retry: step.retry };
-            let outcome = self.settled(step, &asset, &mut seen, &plugins, request.attempt).await;
-            let (status, error) = match outcome.map_err(|error| later(error.to_string()))? {
-                Outcome::Done => ("done", None),
-                Outcome::Skipped => ("skipped", None),
-                Outcome::Impossible(why) => ("failed", Some(why)),
-            };
-            let result = StepResult { step: step.id.clone(), recipe, status: status.into() };
-            if let Some(error) = &error {
-                tracing::warn!(asset.id = %asset.id, step = step.id, error, "A step cannot be done on an asset");
-            }
-            let saved =
-                self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await;
-            saved.map_err(|error| later(error.to_string()))?;
+            let later =
+                |error: GalleryError| Later { step: step.id.clone(), error: error.to_string(), retry: step.retry };
+            let before = progress.starts.iter().find(|(id, _)| *id == step.id).map_or(0, |(_, starts)| *starts);
+            let ended = self.survived(request, step, before, &asset, &mut seen, &plugins).await?;
+            self.write_down(request, step, recipe, &asset, ended).await.map_err(later)?;
             failpoint::hit("ingest.step-saved");
+            if progress.is_new && step.uses == Use::Thumbnails {
+                self.gallery.announce(&asset, pipeline).await.map_err(later)?;
+            }
             plan.end(step);
             // What one step found, the condition of the next may ask for.
             match self.gallery.for_ingest(request.asset).await {
                 Ok(Some(fresh)) => asset = fresh,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(later(error.to_string())),
+                Err(error) => return Err(later(error)),
             }
         }
-        self.hand_over(request, &plan).await.map_err(later)
+        let is_handed_over = self.hand_over(request, &plan).await.map_err(later)?;
+        if let Some(round) = progress.round.filter(|_| !is_handed_over) {
+            let closed = self.gallery.store().close_asset(asset.id, pipeline, &plan.wanted(), round).await;
+            closed.map_err(|error| later(error.into()))?;
+        }
+        failpoint::hit("ingest.ended");
+        Ok(())
+    }
+
+    /// The step, unless it has ended processes before; that it began is written down, so that the next one knows.
+    async fn survived(
+        &self,
+        request: &Request<'_>,
+        step: &Step,
+        before: i32,
+        asset: &Asset,
+        seen: &mut Seen,
+        plugins: &Plugins,
+    ) -> Result<Outcome, Later> {
+        let later = |error: String| Later { step: step.id.clone(), error, retry: step.retry };
+        let suspect =
+            if before > 0 { Some(SUSPECTS.acquire().await.map_err(|error| later(error.to_string()))?) } else { None };
+        let (store, pipeline) = (self.gallery.store(), &request.pipeline.name);
+        let starts = store.start_step(asset.id, pipeline, &step.id, PROCESS.0).await;
+        if starts.map_err(|error| later(error.to_string()))? > STARTS {
+            return Ok(Outcome::Impossible(format!(
+                "the server died {STARTS} times while it worked on this file, so it is left alone; start the step again to try it"
+            )));
+        }
+        failpoint::hit("ingest.started");
+        let ended = self.settled(step, asset, seen, plugins, request.attempt).await;
+        drop(suspect);
+        let failure = match ended {
+            Ok(outcome) => return Ok(outcome),
+            Err(failure) => failure.to_string(),
+        };
+        // It stays due; from the last try on its owner sees why.
+        let shown = (request.attempt >= step.retry.attempts).then_some(&*failure);
+        if let Err(error) = store.pause_step(asset.id, pipeline, &step.id, shown).await {
+            tracing::warn!(asset.id = %asset.id, step = step.id, %error, "Cannot write down that a step is to be tried again");
+        }
+        Err(later(failure))
+    }
+
+    async fn write_down(
+        &self,
+        request: &Request<'_>,
+        step: &Step,
+        recipe: String,
+        asset: &Asset,
+        ended: Outcome,
+    ) -> Result<(), GalleryError> {
+        let (status, error) = match ended {
+            Outcome::Done => ("done", None),
+            Outcome::Skipped => ("skipped", None),
+            Outcome::Impossible(why) => ("failed", Some(why)),
+        };
+        let result = StepResult { step: step.id.clone(), recipe, status: status.into() };
+        if let Some(error) = &error {
+            tracing::warn!(asset.id = %asset.id, step = step.id, error, "A step cannot be done on an asset");
+        }
+        Ok(self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await?)
     }
 
     /// One job for each queue that can go on. A crash before this job is acknowledged pushes them twice, which does no harm.
-    async fn hand_over(&self, request: &Request<'_>, plan: &Plan<'_>) -> Result<(), GalleryError> {
+    /// `false`: there was nothing to hand over.
+    async fn hand_over(&self, request: &Request<'_>, plan: &Plan<'_>) -> Result<bool, GalleryError> {
         let named = request.force || !request.steps.is_empty();
         let jobs: Vec<Job> = plan
             .others(request.queue)
@@ -134,46 +185,16 @@ impl Tools {
             self.gallery.queue().push(&jobs).await?;
             failpoint::hit("ingest.handed-over");
         }
-        Ok(())
+        Ok(!jobs.is_empty())
     }
 
-    /// The step, with what its definition says about failures applied.
-    async fn settled(
+    pub(crate) async fn step(
         &self,
         step: &Step,
         asset: &Asset,
         seen: &mut Seen,
         plugins: &Plugins,
-        attempt: u32,
     ) -> Result<Outcome, Failure> {
-        let failure = match self.step(step, asset, seen, plugins).await {
-            Err(failure) => failure,
-            ended => return ended,
-        };
-        let Failure::Plugin { error, .. } = &failure else { return Err(failure) };
-        if error.is_transient() && attempt < step.retry.attempts {
-            return Err(failure);
-        }
-        match &step.on_failure {
-            OnFailure::Retry if error.is_transient() => Err(failure),
-            OnFailure::Retry | OnFailure::Error => Ok(Outcome::Impossible(failure.to_string())),
-            OnFailure::Skip => {
-                tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, "A step failed and is skipped");
-                Ok(Outcome::Skipped)
-            }
-            OnFailure::Fallback(other) => {
-                tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, other, "A step falls back");
-                match self.plugin(other, asset, seen, plugins).await {
-                    Err(Failure::Plugin { id, error }) if !error.is_transient() => {
-                        Ok(Outcome::Impossible(format!("{failure}; then {id}: {error}")))
-                    }
-                    ended => ended,
-                }
-            }
-        }
-    }
-
-    async fn step(&self, step: &Step, asset: &Asset, seen: &mut Seen, plugins: &Plugins) -> Result<Outcome, Failure> {
         if let Some(condition) = &step.when {
             match holds(condition, asset) {
                 Ok(true) => {}
@@ -211,7 +232,11 @@ impl Tools {
     async fn thumbnails(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
         let bytes = self.original(asset, seen).await?.clone();
         let (spec, limits) = (self.spec.clone(), self.limits.clone());
-        match self.darkroom.run(move || media::thumbnails(&bytes, &spec, &limits)).await? {
+        let made = self.darkroom.run(move || {
+            failpoint::hit("ingest.thumbnailing");
+            media::thumbnails(&bytes, &spec, &limits)
+        });
+        match made.await? {
             Ok(made) => {
                 self.gallery.save_thumbnails(asset, &made).await?;
                 self.gallery.search().save_colours(asset.id, &made.pixels).await?;
@@ -223,7 +248,13 @@ impl Tools {
     }
 
     /// What the plugin's world exports decides what happens.
-    async fn plugin(&self, name: &str, asset: &Asset, seen: &mut Seen, plugins: &Plugins) -> Result<Outcome, Failure> {
+    pub(crate) async fn plugin(
+        &self,
+        name: &str,
+        asset: &Asset,
+        seen: &mut Seen,
+        plugins: &Plugins,
+    ) -> Result<Outcome, Failure> {
         let looker = plugins.named(name).ok_or_else(|| Failure::Missing(name.to_owned()))?;
         let Some(preview) = self.preview(asset, seen).await? else { return Ok(Outcome::Skipped) };
         let failed = |error| Failure::Plugin { id: looker.plugin().manifest().id.clone(), error };

@@ -166,7 +166,11 @@ async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<(Gal
         blobs: Arc::new(blobs),
         queue,
         clock: Arc::new(SystemClock),
-        settings: GallerySettings { max_upload: settings.uploads.max_size, ..GallerySettings::default() },
+        settings: GallerySettings {
+            max_upload: settings.uploads.max_size,
+            lease: Duration::from_secs(settings.uploads.lease),
+            ..GallerySettings::default()
+        },
     });
     gallery.set_plugins(plugins::load(settings, &host).await);
     Ok((gallery, inference))

@@ -89,6 +89,8 @@ pub struct Workers {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Uploads {
     pub max_size: u64,
+    /// Seconds.
+    pub lease: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -2,45 +2,11 @@
 
 use jiff::{Timestamp, civil};
 use tokio_postgres::Row;
-use types::{AssetId, AssetType, IntentId, UserId, Visibility};
+use types::{AssetId, AssetType, UserId, Visibility};
 
 use crate::exif::{self, Exif};
+use crate::faces::mark_stale;
 use crate::{Result, Store};
-
-/// What an upload inserts.
-#[derive(Debug, Clone)]
-pub struct NewAsset {
-    pub id: AssetId,
-    pub owner: UserId,
-    /// SHA-1, which clients know an asset by.
-    pub checksum: [u8; 20],
-    pub sha256: [u8; 32],
-    pub kind: AssetType,
-    pub file_name: String,
-    /// `<backend>:<path>`.
-    pub location: String,
-    pub mime_type: String,
-    pub file_size: i64,
-    pub created: Timestamp,
-    pub modified: Timestamp,
-    pub local: civil::DateTime,
-    pub visibility: Visibility,
-    pub is_favorite: bool,
-    pub duration_ms: Option<i32>,
-    pub live_photo_video: Option<AssetId>,
-}
-
-/// How the last step of an upload ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Committed {
-    Created,
-    /// The owner has these bytes already; the intent is garbage now.
-    Duplicate(AssetId),
-    /// The sweeper took the intent: its lease was over. Nothing was written.
-    IntentLost,
-    /// The owner's quota has no room. The intent is garbage now.
-    QuotaExceeded,
-}
 
 /// An asset as its owner sees it.
 #[derive(Debug, Clone)]
@@ -56,6 +22,8 @@ pub struct Asset {
     pub file_created_at: Timestamp,
     pub file_modified_at: Timestamp,
     pub local_date_time: civil::DateTime,
+    /// The local time that the path of the original was made from.
+    pub filed_under: Option<civil::DateTime>,
     pub visibility: Visibility,
     pub is_favorite: bool,
     pub duration_ms: Option<i32>,
@@ -86,15 +54,6 @@ pub struct StoredFile {
     pub made_from: Option<AssetId>,
 }
 
-/// A derivative to be recorded.
-#[derive(Debug, Clone)]
-pub struct NewFile {
-    /// `preview`, `thumbnail` or `fullsize`.
-    pub kind: &'static str,
-    pub location: String,
-    pub size: i64,
-}
-
 /// `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct AssetChanges {
@@ -116,7 +75,7 @@ pub struct AssetError {
 fn columns() -> String {
     format!(
         "a.id, a.owner_id, a.checksum, a.type, a.original_file_name, a.original_path, a.mime_type, a.file_size,
-         a.file_created_at, a.file_modified_at, a.local_date_time, a.visibility, a.is_favorite, a.duration_ms,
+         a.file_created_at, a.file_modified_at, a.local_date_time, a.filed_under, a.visibility, a.is_favorite, a.duration_ms,
          a.live_photo_video_id, a.thumbhash, a.width, a.height, a.created_at, a.updated_at, a.deleted_at,
          x.asset_id IS NOT NULL AS has_exif, {}",
         exif::COLUMNS
@@ -137,6 +96,7 @@ fn asset(row: &Row) -> Asset {
         file_created_at: row.get("file_created_at"),
         file_modified_at: row.get("file_modified_at"),
         local_date_time: row.get("local_date_time"),
+        filed_under: row.get("filed_under"),
         visibility: parsed(row.get("visibility"), Visibility::Timeline),
         is_favorite: row.get("is_favorite"),
         duration_ms: row.get("duration_ms"),
@@ -162,81 +122,6 @@ fn uuids(ids: &[AssetId]) -> Vec<uuid::Uuid> {
 }
 
 impl Store {
-    /// Step 3 of an upload, one transaction: quota, asset, intent, outbox.
-    pub async fn commit_upload(&self, new: &NewAsset, intent: IntentId) -> Result<Committed> {
-        let mut client = self.client().await?;
-        let transaction = client.transaction().await?;
-        // The quota row is locked first, always: uploads of one owner commit one after another.
-        let statement =
-            transaction.prepare_cached("SELECT quota_bytes, used_bytes FROM app_user WHERE id = $1 FOR UPDATE").await?;
-        let quota = transaction.query_one(&statement, &[&new.owner.0]).await?;
-        let statement = transaction
-            .prepare_cached(
-                "INSERT INTO asset (id, owner_id, checksum, sha256, type, original_file_name, original_path, mime_type,
-                    file_size, file_created_at, file_modified_at, local_date_time, visibility, is_favorite, duration_ms,
-                    live_photo_video_id)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-                    (SELECT id FROM asset WHERE id = $16 AND owner_id = $2))
-                 ON CONFLICT (owner_id, checksum) DO NOTHING",
-            )
-            .await?;
-        let inserted = transaction
-            .execute(
-                &statement,
-                &[
-                    &new.id.0,
-                    &new.owner.0,
-                    &&new.checksum[..],
-                    &&new.sha256[..],
-                    &new.kind.as_str(),
-                    &new.file_name,
-                    &new.location,
-                    &new.mime_type,
-                    &new.file_size,
-                    &new.created,
-                    &new.modified,
-                    &new.local,
-                    &new.visibility.as_str(),
-                    &new.is_favorite,
-                    &new.duration_ms,
-                    &new.live_photo_video.map(|id| id.0),
-                ],
-            )
-            .await?;
-        let garbage = "UPDATE blob_intent SET state = 'garbage', lease_until = now() WHERE id = $1";
-        if inserted == 0 {
-            let statement =
-                transaction.prepare_cached("SELECT id FROM asset WHERE owner_id = $1 AND checksum = $2").await?;
-            let existing = transaction.query_one(&statement, &[&new.owner.0, &&new.checksum[..]]).await?;
-            let id = AssetId(existing.get(0));
-            let statement = transaction.prepare_cached(garbage).await?;
-            transaction.execute(&statement, &[&intent.0]).await?;
-            transaction.commit().await?;
-            return Ok(Committed::Duplicate(id));
-        }
-        let limit: Option<i64> = quota.get(0);
-        if limit.is_some_and(|limit| quota.get::<_, i64>(1) + new.file_size > limit) {
-            transaction.rollback().await?;
-            self.intent_to_garbage(intent).await?;
-            return Ok(Committed::QuotaExceeded);
-        }
-        let statement = transaction
-            .prepare_cached("UPDATE blob_intent SET state = 'live', location = $2 WHERE id = $1 AND state = 'pending'")
-            .await?;
-        if transaction.execute(&statement, &[&intent.0, &new.location]).await? == 0 {
-            transaction.rollback().await?;
-            return Ok(Committed::IntentLost);
-        }
-        let statement =
-            transaction.prepare_cached("UPDATE app_user SET used_bytes = used_bytes + $2 WHERE id = $1").await?;
-        transaction.execute(&statement, &[&new.owner.0, &new.file_size]).await?;
-        let statement =
-            transaction.prepare_cached("INSERT INTO outbox (asset_id, trigger) VALUES ($1, 'asset.created')").await?;
-        transaction.execute(&statement, &[&new.id.0]).await?;
-        transaction.commit().await?;
-        Ok(Committed::Created)
-    }
-
     /// Has this owner these bytes already? Id and whether it lies in the trash, by SHA-1.
     pub async fn assets_by_checksum(
         &self,
@@ -307,61 +192,6 @@ impl Store {
         }))
     }
 
-    /// Forgets derivatives that the storage has lost and the results of the steps whose recipes begin so, and hands the asset to
-    /// the pipelines again.
-    pub async fn forget_derivatives(&self, id: AssetId, recipes: &str) -> Result<()> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "WITH files AS (DELETE FROM asset_file WHERE asset_id = $1),
-                    results AS (DELETE FROM step_result WHERE asset_id = $1 AND starts_with(recipe, $2))
-                 INSERT INTO outbox (asset_id, trigger) SELECT id, 'asset.created' FROM asset WHERE id = $1",
-            )
-            .await?;
-        client.execute(&statement, &[&id.0, &recipes]).await?;
-        Ok(())
-    }
-
-    /// Records derivatives and what was seen while making them; returns the locations that they replace.
-    pub async fn save_derivatives(
-        &self,
-        id: AssetId,
-        files: &[NewFile],
-        thumbhash: &[u8],
-        width: i32,
-        height: i32,
-    ) -> Result<Vec<String>> {
-        let kinds: Vec<&str> = files.iter().map(|file| file.kind).collect();
-        let locations: Vec<&str> = files.iter().map(|file| &*file.location).collect();
-        let sizes: Vec<i64> = files.iter().map(|file| file.size).collect();
-        let mut client = self.client().await?;
-        let transaction = client.transaction().await?;
-        let statement = transaction
-            .prepare_cached("UPDATE asset SET thumbhash = $2, width = $3, height = $4 WHERE id = $1")
-            .await?;
-        if transaction.execute(&statement, &[&id.0, &thumbhash, &width, &height]).await? == 0 {
-            // Deleted meanwhile: what was made for it is not wanted.
-            return Ok(locations.into_iter().map(str::to_owned).collect());
-        }
-        let statement = transaction
-            .prepare_cached(
-                "SELECT f.location FROM asset_file f JOIN unnest($2::text[], $3::text[]) n(kind, location) USING (kind)
-                 WHERE f.asset_id = $1 AND f.location <> n.location",
-            )
-            .await?;
-        let replaced = transaction.query(&statement, &[&id.0, &kinds, &locations]).await?;
-        let statement = transaction
-            .prepare_cached(
-                "INSERT INTO asset_file (asset_id, kind, location, size)
-                 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])
-                 ON CONFLICT (asset_id, kind) DO UPDATE SET location = excluded.location, size = excluded.size",
-            )
-            .await?;
-        transaction.execute(&statement, &[&id.0, &kinds, &locations, &sizes]).await?;
-        transaction.commit().await?;
-        Ok(replaced.iter().map(|row| row.get(0)).collect())
-    }
-
     /// Changes assets of this owner; returns the ids that were changed.
     pub async fn update_assets(&self, owner: UserId, ids: &[AssetId], changes: &AssetChanges) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
@@ -375,6 +205,10 @@ impl Store {
         let visibility = changes.visibility.map(Visibility::as_str);
         let rows = transaction.query(&statement, &[&owner.0, &uuids(ids), &changes.is_favorite, &visibility]).await?;
         let changed: Vec<uuid::Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        if changes.visibility.is_some() {
+            // Locked photos count for nobody.
+            mark_stale(&transaction, owner.0).await?;
+        }
         if changes.description.is_some() || changes.rating.is_some() {
             let statement = transaction
                 .prepare_cached(
@@ -395,15 +229,20 @@ impl Store {
 
     /// Moves assets of this owner into the trash or out of it; returns the ids that were moved.
     pub async fn set_trashed(&self, owner: UserId, ids: &[AssetId], at: Option<Timestamp>) -> Result<Vec<AssetId>> {
-        let client = self.client().await?;
-        let statement = client
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction
             .prepare_cached(
                 "UPDATE asset SET deleted_at = $3
                  WHERE owner_id = $1 AND id = ANY($2) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
                  RETURNING id",
             )
             .await?;
-        let rows = client.query(&statement, &[&owner.0, &uuids(ids), &at]).await?;
+        let rows = transaction.query(&statement, &[&owner.0, &uuids(ids), &at]).await?;
+        if !rows.is_empty() {
+            mark_stale(&transaction, owner.0).await?;
+        }
+        transaction.commit().await?;
         Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())
     }
 

@@ -32,10 +32,25 @@ impl StoreError {
     }
 }
 
+/// How errors begin that no other day makes better, as tokio-postgres 0.7 writes them.
+const OURS: &[&str] = &[
+    "error serializing parameter",
+    "error deserializing column",
+    "error encoding message",
+    "invalid column",
+    "expected ",
+    "query returned an unexpected number of",
+    "invalid configuration",
+    "invalid connection string",
+];
+
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            return Self::Unavailable(chain(&error));
+            let text = chain(&error);
+            // tokio-postgres keeps the kind to itself; its words for what is wrong with a statement, a value or a row are these.
+            let is_ours = OURS.iter().any(|start| text.starts_with(start));
+            return if is_ours { Self::Failed(text) } else { Self::Unavailable(text) };
         };
         if let Some(constraint) = db.constraint() {
             return Self::Constraint { constraint: constraint.to_owned(), message: db.message().to_owned() };

@@ -1,8 +1,9 @@
 //! What the camera wrote, and what was derived from it.
 
+use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use tokio_postgres::Row;
-use types::AssetId;
+use types::{AssetId, UserId};
 
 use crate::{Result, Store};
 
@@ -69,69 +70,125 @@ pub(crate) fn exif(row: &Row) -> Exif {
 }
 
 impl Store {
-    /// Writes what the metadata step found, and the times that follow from it. A description or a rating that somebody gave by
-    /// hand stays.
+    /// Writes what the metadata step found, and the times that follow from it. A description, a rating or a date that somebody
+    /// gave by hand stays. Returns the local time that the asset has now; `None`: it is gone.
     pub async fn save_exif(
         &self,
         asset: AssetId,
         exif: &Exif,
         created: Timestamp,
         local: civil::DateTime,
-    ) -> Result<()> {
+    ) -> Result<Option<civil::DateTime>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let Some(by_hand) = write(&transaction, asset, exif).await? else { return Ok(None) };
+        let statement = transaction
+            .prepare_cached(
+                "UPDATE asset SET file_created_at = CASE WHEN $4 THEN file_created_at ELSE $2 END,
+                    local_date_time = CASE WHEN $4 THEN local_date_time ELSE $3 END
+                 WHERE id = $1 RETURNING local_date_time",
+            )
+            .await?;
+        let row = transaction.query_opt(&statement, &[&asset.0, &created, &local, &by_hand]).await?;
+        transaction.commit().await?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    /// Somebody says when it was taken: that stands against what the camera wrote. The results of the steps whose recipes begin
+    /// so are forgotten, and the asset is handed to the pipelines again. `false`: this owner has no such asset.
+    pub async fn set_date(
+        &self,
+        (owner, asset): (UserId, AssetId),
+        created: Timestamp,
+        local: civil::DateTime,
+        time_zone: &str,
+        recipes: &str,
+    ) -> Result<bool> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "INSERT INTO asset_exif (asset_id, make, model, lens_model, exposure_time, f_number, focal_length, iso,
-                    orientation, latitude, longitude, city, state, country, description, rating, time_zone,
-                    date_time_original, exif_image_width, exif_image_height, projection_type, fps)
-                 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
-                 FROM asset WHERE id = $1
-                 ON CONFLICT (asset_id) DO UPDATE SET make = excluded.make, model = excluded.model,
-                    lens_model = excluded.lens_model, exposure_time = excluded.exposure_time, f_number = excluded.f_number,
-                    focal_length = excluded.focal_length, iso = excluded.iso, orientation = excluded.orientation,
-                    latitude = excluded.latitude, longitude = excluded.longitude, city = excluded.city,
-                    state = excluded.state, country = excluded.country,
-                    description = CASE WHEN asset_exif.description = '' THEN excluded.description ELSE asset_exif.description END,
-                    rating = coalesce(asset_exif.rating, excluded.rating), time_zone = excluded.time_zone,
-                    date_time_original = excluded.date_time_original, exif_image_width = excluded.exif_image_width,
-                    exif_image_height = excluded.exif_image_height, projection_type = excluded.projection_type,
-                    fps = excluded.fps",
+                "UPDATE asset SET file_created_at = $3, local_date_time = $4 WHERE id = $1 AND owner_id = $2",
             )
             .await?;
-        transaction
-            .execute(
-                &statement,
-                &[
-                    &asset.0,
-                    &exif.make,
-                    &exif.model,
-                    &exif.lens_model,
-                    &exif.exposure_time,
-                    &exif.f_number,
-                    &exif.focal_length,
-                    &exif.iso,
-                    &exif.orientation,
-                    &exif.latitude,
-                    &exif.longitude,
-                    &exif.city,
-                    &exif.state,
-                    &exif.country,
-                    &exif.description,
-                    &exif.rating,
-                    &exif.time_zone,
-                    &exif.date_time_original,
-                    &exif.width,
-                    &exif.height,
-                    &exif.projection_type,
-                    &exif.fps,
-                ],
-            )
-            .await?;
+        if transaction.execute(&statement, &[&asset.0, &owner.0, &created, &local]).await? == 0 {
+            return Ok(false);
+        }
         let statement = transaction
-            .prepare_cached("UPDATE asset SET file_created_at = $2, local_date_time = $3 WHERE id = $1")
+            .prepare_cached(
+                "INSERT INTO asset_exif (asset_id, date_time_original, time_zone, date_by_hand) VALUES ($1, $2, $3, true)
+                 ON CONFLICT (asset_id) DO UPDATE SET date_time_original = $2, time_zone = $3, date_by_hand = true",
+            )
             .await?;
-        transaction.execute(&statement, &[&asset.0, &created, &local]).await?;
-        Ok(transaction.commit().await?)
+        transaction.execute(&statement, &[&asset.0, &created, &time_zone]).await?;
+        let statement = transaction
+            .prepare_cached("DELETE FROM step_result WHERE asset_id = $1 AND starts_with(recipe, $2)")
+            .await?;
+        transaction.execute(&statement, &[&asset.0, &recipes]).await?;
+        let statement = transaction
+            .prepare_cached("INSERT INTO outbox (asset_id, trigger, is_new) VALUES ($1, 'asset.created', false)")
+            .await?;
+        transaction.execute(&statement, &[&asset.0]).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
+}
+
+const SAVE: &str =
+    "INSERT INTO asset_exif (asset_id, make, model, lens_model, exposure_time, f_number, focal_length, iso,
+        orientation, latitude, longitude, city, state, country, description, rating, time_zone, date_time_original,
+        exif_image_width, exif_image_height, projection_type, fps)
+     SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
+     FROM asset WHERE id = $1
+     ON CONFLICT (asset_id) DO UPDATE SET make = excluded.make, model = excluded.model,
+        lens_model = excluded.lens_model, exposure_time = excluded.exposure_time, f_number = excluded.f_number,
+        focal_length = excluded.focal_length, iso = excluded.iso, orientation = excluded.orientation,
+        latitude = excluded.latitude, longitude = excluded.longitude, city = excluded.city, state = excluded.state,
+        country = excluded.country, rating = coalesce(asset_exif.rating, excluded.rating),
+        description = CASE WHEN asset_exif.description = '' THEN excluded.description ELSE asset_exif.description END,
+        time_zone = CASE WHEN asset_exif.date_by_hand THEN asset_exif.time_zone ELSE excluded.time_zone END,
+        date_time_original = CASE WHEN asset_exif.date_by_hand THEN asset_exif.date_time_original
+            ELSE excluded.date_time_original END,
+        exif_image_width = excluded.exif_image_width, exif_image_height = excluded.exif_image_height,
+        projection_type = excluded.projection_type, fps = excluded.fps
+     RETURNING date_by_hand";
+
+/// Was the date given by hand? `None`: the asset is gone.
+async fn write(transaction: &Transaction<'_>, asset: AssetId, exif: &Exif) -> Result<Option<bool>> {
+    let statement = transaction.prepare_cached(SAVE).await?;
+    let row = transaction
+        .query_opt(
+            &statement,
+            &[
+                &asset.0,
+                &text(&exif.make),
+                &text(&exif.model),
+                &text(&exif.lens_model),
+                &text(&exif.exposure_time),
+                &exif.f_number,
+                &exif.focal_length,
+                &exif.iso,
+                &exif.orientation,
+                &exif.latitude,
+                &exif.longitude,
+                &exif.city,
+                &exif.state,
+                &exif.country,
+                &exif.description.replace('\0', ""),
+                &exif.rating,
+                &text(&exif.time_zone),
+                &exif.date_time_original,
+                &exif.width,
+                &exif.height,
+                &text(&exif.projection_type),
+                &exif.fps,
+            ],
+        )
+        .await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// PostgreSQL keeps no NUL, and cameras write some.
+fn text(text: &Option<String>) -> Option<String> {
+    text.as_ref().map(|text| text.replace('\0', ""))
 }

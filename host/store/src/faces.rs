@@ -2,11 +2,13 @@
 
 mod cluster;
 
+use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use types::{AssetId, DetectedFace, FaceId, PersonId, UserId};
 use uuid::Uuid;
 
 pub use cluster::Rules;
+pub(crate) use cluster::{COUNTS, UNDECIDED};
 
 use crate::search::{Space, half_vector};
 use crate::{Result, Store};
@@ -46,8 +48,14 @@ pub struct DrawnFace {
 pub struct Clustered {
     /// People who are new or got faces.
     pub people: Vec<PersonId>,
-    /// Locations of thumbnails that nobody needs any more.
-    pub garbage: Vec<String>,
+}
+
+impl Clustered {
+    fn add(&mut self, other: Self) {
+        self.people.extend(other.people);
+        self.people.sort_unstable();
+        self.people.dedup();
+    }
 }
 
 const COLUMNS: &str = "f.id, f.asset_id, f.person_id, f.x1, f.y1, f.x2, f.y2, f.image_width, f.image_height, f.source";
@@ -80,6 +88,27 @@ fn pixels(face: &DetectedFace, width: i32, height: i32) -> [i32; 4] {
     [at(area.x, width), at(area.y, height), at(area.x + area.width, width), at(area.y + area.height, height)]
 }
 
+/// Whoever changes who somebody is waits here: clustering and the owner's own decisions take turns. Ends with the transaction.
+pub(crate) async fn lock_people(transaction: &Transaction<'_>, owner: Uuid) -> Result<()> {
+    let statement = transaction.prepare_cached("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").await?;
+    transaction.execute(&statement, &[&format!("people:{owner}")]).await?;
+    Ok(())
+}
+
+/// Faces changed in a way that placing one at a time does not see: the next pass over all of them will.
+pub(crate) async fn mark_stale(transaction: &Transaction<'_>, owner: Uuid) -> Result<()> {
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO people_stale (owner_id) VALUES ($1) ON CONFLICT (owner_id) DO UPDATE SET touched = now()",
+        )
+        .await?;
+    transaction.execute(&statement, &[&owner]).await?;
+    Ok(())
+}
+
+/// Faces that a pass over all of an owner's looks at in one transaction, so that imports and people wait for seconds at most.
+const AT_ONCE: usize = 200;
+
 impl Store {
     /// Replaces what a model found on an asset, and lets the clustering take the faces up, in one transaction. A face that was
     /// there before keeps its id and what somebody decided about it. An asset that is gone is no error.
@@ -87,7 +116,7 @@ impl Store {
         &self,
         asset: AssetId,
         space: &Space,
-        (width, height): (i32, i32),
+        size: (i32, i32),
         faces: &[DetectedFace],
         rules: &Rules,
     ) -> Result<Clustered> {
@@ -108,66 +137,87 @@ impl Store {
         let mut before = transaction.query(&statement, &[&asset.0]).await?;
         let mut placed = Vec::with_capacity(faces.len());
         for found in faces {
-            let area = pixels(found, width, height);
-            let known = before.iter().position(|row| {
-                let scaled = |at: &str, to: i32, from: &str| {
-                    (i64::from(row.get::<_, i32>(at)) * i64::from(to) / i64::from(row.get::<_, i32>(from).max(1)))
-                        as i32
-                };
-                let old = [
-                    scaled("x1", width, "image_width"),
-                    scaled("y1", height, "image_height"),
-                    scaled("x2", width, "image_width"),
-                    scaled("y2", height, "image_height"),
-                ];
-                same_place(old, area)
-            });
-            let known = known.map(|at| before.swap_remove(at));
+            let known = take_known(&mut before, pixels(found, size.0, size.1), size);
             let id = known.as_ref().map_or_else(|| FaceId::generate().0, |row| row.get("id"));
-            let again = known.as_ref().is_some_and(|row| row.get::<_, Option<i32>>("space_id") == Some(space.id));
-            let statement = transaction
-                .prepare_cached(
-                    "INSERT INTO face (id, asset_id, space_id, x1, y1, x2, y2, image_width, image_height, score, source)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'machine-learning')
-                     ON CONFLICT (id) DO UPDATE SET space_id = excluded.space_id, x1 = excluded.x1, y1 = excluded.y1,
-                        x2 = excluded.x2, y2 = excluded.y2, image_width = excluded.image_width,
-                        image_height = excluded.image_height, score = excluded.score",
-                )
-                .await?;
-            let [x1, y1, x2, y2] = area;
-            transaction
-                .execute(&statement, &[&id, &asset.0, &space.id, &x1, &y1, &x2, &y2, &width, &height, &found.score])
-                .await?;
-            let sql = format!(
-                "INSERT INTO {} (face_id, owner_id, embedding) VALUES ($1, $2, $3)
-                 ON CONFLICT (face_id) DO UPDATE SET embedding = excluded.embedding",
-                space.table()
-            );
-            let statement = transaction.prepare_cached(&sql).await?;
-            transaction.execute(&statement, &[&id, &owner, &half_vector(&found.embedding)]).await?;
+            let again = known.is_some_and(|row| row.get::<_, Option<i32>>("space_id") == Some(space.id));
+            save_face(&transaction, (id, asset, owner), space, size, found).await?;
             placed.push((id, again));
         }
         let gone: Vec<Uuid> =
             before.iter().filter(|row| row.get::<_, &str>("assigned") == "auto").map(|row| row.get("id")).collect();
         let statement = transaction.prepare_cached("DELETE FROM face WHERE id = ANY($1)").await?;
         transaction.execute(&statement, &[&gone]).await?;
-        for (id, again) in placed {
-            clustering.place(id, !again).await?;
+        for (id, again) in &placed {
+            clustering.place(*id, !again).await?;
+        }
+        let ids: Vec<Uuid> = placed.iter().map(|(id, _)| *id).collect();
+        let statement = transaction
+            .prepare_cached("SELECT EXISTS (SELECT FROM face WHERE id = ANY($1) AND person_id IS NULL)")
+            .await?;
+        if !gone.is_empty() || transaction.query_one(&statement, &[&ids]).await?.get(0) {
+            mark_stale(&transaction, owner).await?;
         }
         let clustered = clustering.finish().await?;
         transaction.commit().await?;
         Ok(clustered)
     }
 
-    /// Looks at every face of an owner again. `reset`: takes people apart about whom nobody decided anything.
+    /// Looks at every face of an owner again. `reset`: takes people apart about whom nobody decided anything. In several
+    /// transactions: an import goes on beside it.
     pub async fn recluster(&self, owner: UserId, space: &Space, rules: &Rules, reset: bool) -> Result<Clustered> {
         let mut client = self.client().await?;
-        let transaction = client.transaction().await?;
-        let mut clustering = Clustering::begin(&transaction, space, owner.0, rules).await?;
-        clustering.again(reset).await?;
-        let clustered = clustering.finish().await?;
-        transaction.commit().await?;
-        Ok(clustered)
+        let mut all = Clustered::default();
+        if reset {
+            let transaction = client.transaction().await?;
+            let mut clustering = Clustering::begin(&transaction, space, owner.0, rules).await?;
+            clustering.take_apart().await?;
+            all.add(clustering.finish().await?);
+            transaction.commit().await?;
+        }
+        let sql = format!("SELECT face_id FROM {} WHERE owner_id = $1 ORDER BY face_id", space.table());
+        let statement = client.prepare_cached(&sql).await?;
+        let faces: Vec<Uuid> = client.query(&statement, &[&owner.0]).await?.iter().map(|row| row.get(0)).collect();
+        // All are counted before any is linked: who is dense must not depend on the order.
+        for link in [false, true] {
+            for some in faces.chunks(AT_ONCE) {
+                let transaction = client.transaction().await?;
+                let mut clustering = Clustering::begin(&transaction, space, owner.0, rules).await?;
+                for face in some {
+                    if link { clustering.link(*face).await? } else { clustering.recount(*face).await? }
+                }
+                all.add(clustering.finish().await?);
+                transaction.commit().await?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Owners who wait for a pass over their faces: those whose last change is so many seconds ago, or whose first is an hour.
+    pub async fn stale_people(&self, calm: f64) -> Result<Vec<UserId>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT owner_id FROM people_stale
+                 WHERE touched <= now() - make_interval(secs => $1) OR since <= now() - interval '1 hour' ORDER BY since",
+            )
+            .await?;
+        Ok(client.query(&statement, &[&calm]).await?.iter().map(|row| UserId(row.get(0))).collect())
+    }
+
+    /// A pass begins: what changes from now on waits for the next one.
+    pub async fn clear_stale(&self, owner: UserId) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("DELETE FROM people_stale WHERE owner_id = $1").await?;
+        client.execute(&statement, &[&owner.0]).await?;
+        Ok(())
+    }
+
+    /// Everybody who has faces of a space.
+    pub async fn owners_of_faces(&self, space: &Space) -> Result<Vec<UserId>> {
+        let client = self.client().await?;
+        let sql = format!("SELECT DISTINCT owner_id FROM {}", space.table());
+        let statement = client.prepare_cached(&sql).await?;
+        Ok(client.query(&statement, &[]).await?.iter().map(|row| UserId(row.get(0))).collect())
     }
 
     /// The visible faces of an asset, from left to right.
@@ -197,17 +247,19 @@ impl Store {
         Ok(client.query_opt(&statement, &[&id.0]).await?.map(|row| (face(&row), UserId(row.get("owner_id")))))
     }
 
-    /// Adds a face that somebody drew.
-    pub async fn add_face(&self, drawn: &DrawnFace) -> Result<FaceId> {
+    /// Adds a face that somebody drew. `None`: the person is not there any more.
+    pub async fn add_face(&self, owner: UserId, drawn: &DrawnFace) -> Result<Option<FaceId>> {
         let id = FaceId::generate();
-        let client = self.client().await?;
-        let statement = client
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        lock_people(&transaction, owner.0).await?;
+        let statement = transaction
             .prepare_cached(
                 "INSERT INTO face (id, asset_id, person_id, assigned, x1, y1, x2, y2, image_width, image_height, source)
-                 VALUES ($1, $2, $3, 'manual', $4, $5, $6, $7, $8, $9, 'manual')",
+                 SELECT $1, $2, id, 'manual', $4, $5, $6, $7, $8, $9, 'manual' FROM person WHERE id = $3",
             )
             .await?;
-        client
+        let added = transaction
             .execute(
                 &statement,
                 &[
@@ -223,27 +275,33 @@ impl Store {
                 ],
             )
             .await?;
-        Ok(id)
+        transaction.commit().await?;
+        Ok((added == 1).then_some(id))
     }
 
     /// Takes a face away: hidden, so that a later run does not find it anew, or (`force`) for good.
-    pub async fn delete_face(&self, id: FaceId, force: bool) -> Result<()> {
-        let client = self.client().await?;
+    pub async fn delete_face(&self, owner: UserId, id: FaceId, force: bool) -> Result<()> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        lock_people(&transaction, owner.0).await?;
         let sql = if force {
             "DELETE FROM face WHERE id = $1"
         } else {
             "UPDATE face SET deleted_at = now(), assigned = 'manual' WHERE id = $1"
         };
-        let statement = client.prepare_cached(sql).await?;
-        client.execute(&statement, &[&id.0]).await?;
-        Ok(())
+        let statement = transaction.prepare_cached(sql).await?;
+        transaction.execute(&statement, &[&id.0]).await?;
+        mark_stale(&transaction, owner.0).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Somebody decides who these faces are. Returns the people who lost faces.
-    pub async fn assign_faces(&self, faces: &[FaceId], person: PersonId) -> Result<Vec<PersonId>> {
+    pub async fn assign_faces(&self, owner: UserId, faces: &[FaceId], person: PersonId) -> Result<Vec<PersonId>> {
         let ids: Vec<Uuid> = faces.iter().map(|id| id.0).collect();
-        let client = self.client().await?;
-        let statement = client
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        lock_people(&transaction, owner.0).await?;
+        let statement = transaction
             .prepare_cached(
                 "WITH old AS (SELECT id, person_id FROM face WHERE id = ANY($1) FOR UPDATE), moved AS (
                     UPDATE face SET person_id = $2, assigned = 'manual' WHERE id IN (SELECT id FROM old)
@@ -251,7 +309,8 @@ impl Store {
                  SELECT DISTINCT person_id FROM old WHERE person_id IS NOT NULL AND person_id <> $2",
             )
             .await?;
-        let rows = client.query(&statement, &[&ids, &person.0]).await?;
+        let rows = transaction.query(&statement, &[&ids, &person.0]).await?;
+        transaction.commit().await?;
         Ok(rows.iter().map(|row| PersonId(row.get(0))).collect())
     }
 
@@ -265,4 +324,51 @@ impl Store {
             .await?;
         Ok(client.query(&statement, &[&person.0, &asset.0]).await?.iter().map(|row| FaceId(row.get(0))).collect())
     }
+}
+
+/// The face that was seen at this place before, taken out of `before`.
+fn take_known(before: &mut Vec<Row>, area: [i32; 4], (width, height): (i32, i32)) -> Option<Row> {
+    let at = before.iter().position(|row| {
+        let scaled = |at: &str, to: i32, from: &str| {
+            (i64::from(row.get::<_, i32>(at)) * i64::from(to) / i64::from(row.get::<_, i32>(from).max(1))) as i32
+        };
+        let old = [
+            scaled("x1", width, "image_width"),
+            scaled("y1", height, "image_height"),
+            scaled("x2", width, "image_width"),
+            scaled("y2", height, "image_height"),
+        ];
+        same_place(old, area)
+    })?;
+    Some(before.swap_remove(at))
+}
+
+async fn save_face(
+    transaction: &Transaction<'_>,
+    (id, asset, owner): (Uuid, AssetId, Uuid),
+    space: &Space,
+    (width, height): (i32, i32),
+    found: &DetectedFace,
+) -> Result<()> {
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO face (id, asset_id, space_id, x1, y1, x2, y2, image_width, image_height, score, source)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'machine-learning')
+             ON CONFLICT (id) DO UPDATE SET space_id = excluded.space_id, x1 = excluded.x1, y1 = excluded.y1,
+                x2 = excluded.x2, y2 = excluded.y2, image_width = excluded.image_width,
+                image_height = excluded.image_height, score = excluded.score",
+        )
+        .await?;
+    let [x1, y1, x2, y2] = pixels(found, width, height);
+    transaction
+        .execute(&statement, &[&id, &asset.0, &space.id, &x1, &y1, &x2, &y2, &width, &height, &found.score])
+        .await?;
+    let sql = format!(
+        "INSERT INTO {} (face_id, owner_id, embedding) VALUES ($1, $2, $3)
+         ON CONFLICT (face_id) DO UPDATE SET embedding = excluded.embedding",
+        space.table()
+    );
+    let statement = transaction.prepare_cached(&sql).await?;
+    transaction.execute(&statement, &[&id, &owner, &half_vector(&found.embedding)]).await?;
+    Ok(())
 }

@@ -1,7 +1,9 @@
 //! Intents: what is on its way into the storage, and what is to leave it (DESIGN 3).
 
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use types::{AssetId, IntentId, UserId};
+use types::{IntentId, UserId};
+use uuid::Uuid;
 
 use crate::{Result, Store};
 
@@ -16,7 +18,16 @@ pub struct Garbage {
     pub object: serde_json::Value,
 }
 
-/// Uploads of one owner's same bytes and the sweeper take turns.
+/// How the turn of a piece of garbage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swept {
+    /// The storage does not hold it any more, or somebody else answers for it.
+    Gone,
+    /// An upload of the same bytes is under way and may come to lie there: later.
+    Postponed,
+}
+
+/// Uploads of the same bytes and the sweeper take turns.
 const LOCK_KEY: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 7))";
 
 impl Store {
@@ -63,13 +74,21 @@ impl Store {
         Ok(())
     }
 
+    /// Blobs that no row names any more.
+    pub async fn add_garbage(&self, owner: UserId, locations: &[String]) -> Result<()> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        to_garbage(&transaction, owner.0, locations).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Claims up to `limit` garbage or expired intents for this sweeper: expired ones become garbage, so that their upload, if it
     /// still runs, finds no pending row when it commits.
     pub async fn claim_garbage(&self, limit: i64) -> Result<Vec<Garbage>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "UPDATE blob_intent SET state = 'garbage', lease_until = now() + interval '10 minutes'
+                "UPDATE blob_intent SET state = 'garbage', lease_until = now() + interval '1 minute'
                  WHERE id IN (SELECT id FROM blob_intent WHERE state <> 'live' AND lease_until <= now()
                               ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
                  RETURNING id, location, object_key, object",
@@ -87,62 +106,85 @@ impl Store {
             .collect())
     }
 
-    /// Ends one piece of garbage. `delete` is called only where no other intent means the same bytes; while it runs, an upload of
-    /// the same bytes waits. Its failure leaves the garbage for the next sweep.
+    /// Ends one piece of garbage. `find` says where it lies, if nobody noted that; `delete` is called only where nothing else
+    /// means the same place. While they run, an upload of the same bytes waits. Their failure leaves the garbage for a later
+    /// sweep.
     pub async fn end_garbage<E>(
         &self,
         garbage: &Garbage,
-        delete: impl Future<Output = std::result::Result<(), E>>,
-    ) -> Result<std::result::Result<(), E>> {
+        find: impl Future<Output = std::result::Result<Option<String>, E>>,
+        delete: impl AsyncFnOnce(&str) -> std::result::Result<(), E>,
+    ) -> Result<std::result::Result<Swept, E>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction.prepare_cached(LOCK_KEY).await?;
         transaction.execute(&statement, &[&garbage.object_key]).await?;
+        // A derivative that was made again with the same bytes has taken its row away meanwhile.
         let statement = transaction
-            .prepare_cached(
-                "SELECT EXISTS (SELECT FROM blob_intent
-                    WHERE id <> $1 AND state <> 'garbage' AND (object_key = $2 OR location = $3))",
-            )
+            .prepare_cached("SELECT FROM blob_intent WHERE id = $1 AND state = 'garbage' FOR UPDATE")
             .await?;
-        let wanted: bool =
-            transaction.query_one(&statement, &[&garbage.id.0, &garbage.object_key, &garbage.location]).await?.get(0);
-        if !wanted && let Err(error) = delete.await {
-            return Ok(Err(error));
+        if transaction.query_opt(&statement, &[&garbage.id.0]).await?.is_none() {
+            return Ok(Ok(Swept::Gone));
+        }
+        let location = match &garbage.location {
+            Some(location) => Some(location.clone()),
+            None => match find.await {
+                Ok(location) => location,
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        if let Some(location) = &location {
+            match claims_of_others(&transaction, garbage, location).await? {
+                (true, _) => {}
+                (false, true) => return Ok(Ok(Swept::Postponed)),
+                (false, false) => {
+                    if let Err(error) = delete(location).await {
+                        return Ok(Err(error));
+                    }
+                }
+            }
         }
         let statement =
             transaction.prepare_cached("DELETE FROM blob_intent WHERE id = $1 AND state = 'garbage'").await?;
         transaction.execute(&statement, &[&garbage.id.0]).await?;
         transaction.commit().await?;
-        Ok(Ok(()))
+        Ok(Ok(Swept::Gone))
     }
+}
 
-    /// Marks the originals of these assets as garbage, removes the assets, gives the quota back and returns the locations of
-    /// their derivatives. One transaction.
-    pub async fn delete_assets_forever(&self, owner: UserId, assets: &[AssetId]) -> Result<Vec<String>> {
-        let ids: Vec<uuid::Uuid> = assets.iter().map(|id| id.0).collect();
-        let mut client = self.client().await?;
-        let transaction = client.transaction().await?;
-        let statement = transaction.prepare_cached("SELECT 1 FROM app_user WHERE id = $1 FOR UPDATE").await?;
-        transaction.execute(&statement, &[&owner.0]).await?;
-        let statement = transaction
-            .prepare_cached("SELECT location FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.owner_id = $1 AND a.id = ANY($2)")
-            .await?;
-        let derivatives = transaction.query(&statement, &[&owner.0, &ids]).await?;
-        let statement = transaction
-            .prepare_cached("DELETE FROM asset WHERE owner_id = $1 AND id = ANY($2) RETURNING original_path, file_size")
-            .await?;
-        let gone = transaction.query(&statement, &[&owner.0, &ids]).await?;
-        let paths: Vec<String> = gone.iter().map(|row| row.get(0)).collect();
-        let freed: i64 = gone.iter().map(|row| row.get::<_, i64>(1)).sum();
-        let statement = transaction
-            .prepare_cached("UPDATE blob_intent SET state = 'garbage', lease_until = now() WHERE location = ANY($1)")
-            .await?;
-        transaction.execute(&statement, &[&paths]).await?;
-        let statement = transaction
-            .prepare_cached("UPDATE app_user SET used_bytes = greatest(used_bytes - $2, 0) WHERE id = $1")
-            .await?;
-        transaction.execute(&statement, &[&owner.0, &freed]).await?;
-        transaction.commit().await?;
-        Ok(derivatives.iter().map(|row| row.get(0)).collect())
+/// Does another upload, or an asset, mean this very place? And may one come to mean it, that does not know yet where it lies?
+async fn claims_of_others(transaction: &Transaction<'_>, garbage: &Garbage, location: &str) -> Result<(bool, bool)> {
+    let statement = transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT FROM blob_intent WHERE id <> $1 AND state <> 'garbage' AND location = $2),
+                EXISTS (SELECT FROM blob_intent
+                    WHERE id <> $1 AND state = 'pending' AND location IS NULL AND object_key = $3)",
+        )
+        .await?;
+    let row = transaction.query_one(&statement, &[&garbage.id.0, &location, &garbage.object_key]).await?;
+    Ok((row.get(0), row.get(1)))
+}
+
+/// Blobs that no row names any more from this transaction on: derivatives and the thumbnails of people.
+pub(crate) async fn to_garbage(transaction: &Transaction<'_>, owner: Uuid, locations: &[String]) -> Result<()> {
+    if locations.is_empty() {
+        return Ok(());
     }
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO blob_intent (id, state, object_key, object, location, owner_id, lease_until)
+             SELECT uuidv7(), 'garbage', location, 'null'::jsonb, location, $1, now() FROM unnest($2::text[]) location",
+        )
+        .await?;
+    transaction.execute(&statement, &[&owner, &locations]).await?;
+    Ok(())
+}
+
+/// These are named again from this transaction on. Where the sweeper is just deleting one, its row is locked: this waits, and
+/// the next view makes the blob anew.
+pub(crate) async fn not_garbage(transaction: &Transaction<'_>, locations: &[&str]) -> Result<()> {
+    let statement =
+        transaction.prepare_cached("DELETE FROM blob_intent WHERE location = ANY($1) AND state = 'garbage'").await?;
+    transaction.execute(&statement, &[&locations]).await?;
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod derivatives;
 pub mod error;
 pub mod exif;
 pub mod faces;
@@ -11,9 +12,13 @@ mod migrate;
 pub mod outbox;
 pub mod people;
 mod pool;
+pub mod removal;
 pub mod search;
 pub mod steps;
 pub mod timeline;
+mod turn;
+pub mod uploads;
 
 pub use error::{Result, StoreError};
 pub use pool::{Store, StoreConfig};
+pub use turn::Turn;

@@ -1,11 +1,14 @@
 //! People: who is seen in an owner's photos, and what the owner decided about them.
 
+use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio_postgres::Row;
 use types::{AssetId, FaceId, PersonId, UserId};
 use uuid::Uuid;
 
+use crate::faces::{COUNTS, lock_people, mark_stale};
+use crate::intents::{not_garbage, to_garbage};
 use crate::{Result, Store};
 
 /// Somebody.
@@ -88,25 +91,29 @@ fn uuids(ids: &[PersonId]) -> Vec<Uuid> {
 impl Store {
     /// People with a name, or on two photos and more, or made by hand: hidden ones last, favourites first, then the named, then by how many photos.
     pub async fn people(&self, owner: UserId, with_hidden: bool, offset: i64, limit: i64) -> Result<PeoplePage> {
-        let listed = format!(
-            "WITH listed AS (
+        let client = self.client().await?;
+        // The faces are added up once; the counts come with every row, and with one row of nobody where the page is empty.
+        let sql = format!(
+            "WITH listed AS MATERIALIZED (
                 SELECT p.*, count(DISTINCT a.id) AS photos FROM person p
                 LEFT JOIN face f ON f.person_id = p.id AND f.deleted_at IS NULL
                 LEFT JOIN asset a ON a.id = f.asset_id AND {COUNTED}
                 WHERE p.owner_id = $1 GROUP BY p.id
-                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= 2)"
-        );
-        let client = self.client().await?;
-        let sql = format!("{listed} SELECT count(*), count(*) FILTER (WHERE is_hidden) FROM listed");
-        let statement = client.prepare_cached(&sql).await?;
-        let counts = client.query_one(&statement, &[&owner.0]).await?;
-        let sql = format!(
-            "{listed} SELECT {COLUMNS} FROM listed p WHERE $2 OR NOT p.is_hidden
-             ORDER BY p.is_hidden, p.is_favorite DESC, p.name = '', p.photos DESC, lower(p.name), p.id LIMIT $3 OFFSET $4"
+                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= 2)
+             SELECT counts.*, page.* FROM (
+                SELECT count(*) AS total, count(*) FILTER (WHERE is_hidden) AS hidden FROM listed
+             ) counts LEFT JOIN LATERAL (
+                SELECT {COLUMNS} FROM listed p WHERE $2 OR NOT p.is_hidden
+                ORDER BY p.is_hidden, p.is_favorite DESC, p.name = '', p.photos DESC, lower(p.name), p.id
+                LIMIT $3 OFFSET $4
+             ) page ON true"
         );
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&owner.0, &with_hidden, &limit, &offset]).await?;
-        Ok(PeoplePage { people: rows.iter().map(person).collect(), total: counts.get(0), hidden: counts.get(1) })
+        let of_all = |at: &str| rows.first().map_or(0, |row| row.get(at));
+        let (total, hidden) = (of_all("total"), of_all("hidden"));
+        let is_somebody = |row: &&Row| row.get::<_, Option<Uuid>>("id").is_some();
+        Ok(PeoplePage { people: rows.iter().filter(is_somebody).map(person).collect(), total, hidden })
     }
 
     pub async fn person(&self, id: PersonId) -> Result<Option<Person>> {
@@ -136,43 +143,24 @@ impl Store {
     /// Makes a person by hand.
     pub async fn create_person(&self, owner: UserId, changes: &PersonChanges) -> Result<Person> {
         let id = PersonId::generate();
-        let client = self.client().await?;
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
         let statement =
-            client.prepare_cached("INSERT INTO person (id, owner_id, by_hand) VALUES ($1, $2, true)").await?;
-        client.execute(&statement, &[&id.0, &owner.0]).await?;
-        drop(client);
-        self.update_person(id, changes)
-            .await?
-            .ok_or_else(|| crate::StoreError::Failed(format!("person {id} vanished while it was created")))
+            transaction.prepare_cached("INSERT INTO person (id, owner_id, by_hand) VALUES ($1, $2, true)").await?;
+        transaction.execute(&statement, &[&id.0, &owner.0]).await?;
+        let person = change(&transaction, owner, id, changes).await?;
+        transaction.commit().await?;
+        person.ok_or_else(|| crate::StoreError::Failed(format!("person {id} vanished while it was created")))
     }
 
-    pub async fn update_person(&self, id: PersonId, changes: &PersonChanges) -> Result<Option<Person>> {
-        let client = self.client().await?;
-        let sql = format!(
-            "UPDATE person p SET name = coalesce($2, name),
-                birth_date = CASE WHEN $3 THEN $4 ELSE birth_date END, is_hidden = coalesce($5, is_hidden),
-                is_favorite = coalesce($6, is_favorite), color = CASE WHEN $7 THEN $8 ELSE color END,
-                feature_face_id = coalesce($9, feature_face_id)
-             WHERE id = $1 RETURNING {COLUMNS}"
-        );
-        let statement = client.prepare_cached(&sql).await?;
-        let row = client
-            .query_opt(
-                &statement,
-                &[
-                    &id.0,
-                    &changes.name,
-                    &changes.birth_date.is_some(),
-                    &changes.birth_date.flatten(),
-                    &changes.is_hidden,
-                    &changes.is_favorite,
-                    &changes.color.is_some(),
-                    &changes.color.clone().flatten(),
-                    &changes.feature_face.map(|face| face.0),
-                ],
-            )
-            .await?;
-        Ok(row.as_ref().map(person))
+    /// `None`: clustering took the person away before this owner decided anything about it.
+    pub async fn update_person(&self, owner: UserId, id: PersonId, changes: &PersonChanges) -> Result<Option<Person>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        lock_people(&transaction, owner.0).await?;
+        let person = change(&transaction, owner, id, changes).await?;
+        transaction.commit().await?;
+        Ok(person)
     }
 
     /// Photos on which a person is seen.
@@ -187,12 +175,17 @@ impl Store {
     }
 
     /// Moves the faces of `others` to `into` and takes the others away, in one transaction; a name or birthday that only they
-    /// have is kept. The faces stay where they were put, whatever clustering thinks later. Returns the locations of thumbnails
-    /// that nobody needs any more.
-    pub async fn merge_people(&self, into: PersonId, others: &[PersonId]) -> Result<Vec<String>> {
+    /// have is kept. The faces stay where they were put, whatever clustering thinks later. `false`: `into` is not there any more.
+    pub async fn merge_people(&self, owner: UserId, into: PersonId, others: &[PersonId]) -> Result<bool> {
         let others = uuids(others);
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        lock_people(&transaction, owner.0).await?;
+        let statement =
+            transaction.prepare_cached("SELECT FROM person WHERE id = $1 AND owner_id = $2 FOR UPDATE").await?;
+        if transaction.query_opt(&statement, &[&into.0, &owner.0]).await?.is_none() {
+            return Ok(false);
+        }
         let statement = transaction
             .prepare_cached("UPDATE face SET person_id = $1, assigned = 'manual' WHERE person_id = ANY($2)")
             .await?;
@@ -213,14 +206,16 @@ impl Store {
         let statement =
             transaction.prepare_cached("DELETE FROM person WHERE id = ANY($1) RETURNING thumbnail_location").await?;
         let rows = transaction.query(&statement, &[&others]).await?;
+        to_garbage(&transaction, owner.0, &locations(&rows)).await?;
         transaction.commit().await?;
-        Ok(rows.iter().filter_map(|row| row.get(0)).collect())
+        Ok(true)
     }
 
     /// Takes people away. Their faces are nobody's from now on: that was decided, so clustering leaves them alone.
-    pub async fn delete_people(&self, owner: UserId, ids: &[PersonId]) -> Result<Vec<String>> {
+    pub async fn delete_people(&self, owner: UserId, ids: &[PersonId]) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        lock_people(&transaction, owner.0).await?;
         let statement = transaction
             .prepare_cached(
                 "UPDATE face SET person_id = NULL, assigned = 'manual'
@@ -232,24 +227,25 @@ impl Store {
             .prepare_cached("DELETE FROM person WHERE owner_id = $1 AND id = ANY($2) RETURNING thumbnail_location")
             .await?;
         let rows = transaction.query(&statement, &[&owner.0, &uuids(ids)]).await?;
-        transaction.commit().await?;
-        Ok(rows.iter().filter_map(|row| row.get(0)).collect())
+        to_garbage(&transaction, owner.0, &locations(&rows)).await?;
+        mark_stale(&transaction, owner.0).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// What the thumbnails of these people are made of; people without a visible face are left out. A feature face that went to
     /// somebody else is replaced by the best that is left.
     pub async fn thumbnail_sources(&self, people: &[PersonId]) -> Result<Vec<ThumbnailSource>> {
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT DISTINCT ON (p.id) p.id, p.owner_id, f.id AS face_id, f.asset_id, f.x1, f.y1, f.x2, f.y2,
+        let sql = format!(
+            "SELECT DISTINCT ON (p.id) p.id, p.owner_id, f.id AS face_id, f.asset_id, f.x1, f.y1, f.x2, f.y2,
                     f.image_width, f.image_height, d.location, p.thumbnail_face_id, p.thumbnail_location
                  FROM person p JOIN face f ON f.person_id = p.id AND f.deleted_at IS NULL
+                 JOIN asset a ON a.id = f.asset_id AND {COUNTS}
                  LEFT JOIN asset_file d ON d.asset_id = f.asset_id AND d.kind = 'preview'
                  WHERE p.id = ANY($1)
-                 ORDER BY p.id, f.id IS DISTINCT FROM p.feature_face_id, d.location IS NULL, f.score DESC, f.id",
-            )
-            .await?;
+                 ORDER BY p.id, f.id IS DISTINCT FROM p.feature_face_id, d.location IS NULL, f.score DESC, f.id"
+        );
+        let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&uuids(people)]).await?;
         Ok(rows
             .iter()
@@ -275,14 +271,68 @@ impl Store {
             .collect())
     }
 
-    /// Records a thumbnail. `false`: the person is gone, and nobody needs it.
-    pub async fn save_person_thumbnail(&self, person: PersonId, face: FaceId, location: &str) -> Result<bool> {
-        let client = self.client().await?;
-        let statement = client
+    /// Records a thumbnail; the one before it becomes garbage. `false`: the person is gone, and nobody needs it.
+    pub async fn save_person_thumbnail(
+        &self,
+        (owner, person): (UserId, PersonId),
+        face: FaceId,
+        location: &str,
+    ) -> Result<bool> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let statement =
+            transaction.prepare_cached("SELECT thumbnail_location FROM person WHERE id = $1 FOR UPDATE").await?;
+        let Some(old) = transaction.query_opt(&statement, &[&person.0]).await? else { return Ok(false) };
+        let statement = transaction
             .prepare_cached(
-                "UPDATE person SET thumbnail_location = $3, thumbnail_face_id = $2, feature_face_id = $2 WHERE id = $1",
+                "UPDATE person SET thumbnail_location = $3, thumbnail_face_id = $2,
+                    feature_face_id = (SELECT id FROM face WHERE id = $2) WHERE id = $1",
             )
             .await?;
-        Ok(client.execute(&statement, &[&person.0, &face.0, &location]).await? == 1)
+        transaction.execute(&statement, &[&person.0, &face.0, &location]).await?;
+        not_garbage(&transaction, &[location]).await?;
+        let old: Vec<String> = locations(&[old]).into_iter().filter(|old| old != location).collect();
+        to_garbage(&transaction, owner.0, &old).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
+}
+
+/// Where the thumbnails lay of people that were removed or get another.
+fn locations(rows: &[Row]) -> Vec<String> {
+    rows.iter().filter_map(|row| row.get("thumbnail_location")).collect()
+}
+
+async fn change(
+    transaction: &Transaction<'_>,
+    owner: UserId,
+    id: PersonId,
+    changes: &PersonChanges,
+) -> Result<Option<Person>> {
+    let sql = format!(
+        "UPDATE person p SET name = coalesce($2, name),
+            birth_date = CASE WHEN $3 THEN $4 ELSE birth_date END, is_hidden = coalesce($5, is_hidden),
+            is_favorite = coalesce($6, is_favorite), color = CASE WHEN $7 THEN $8 ELSE color END,
+            feature_face_id = coalesce((SELECT id FROM face WHERE id = $9), feature_face_id)
+         WHERE id = $1 AND owner_id = $10 RETURNING {COLUMNS}"
+    );
+    let statement = transaction.prepare_cached(&sql).await?;
+    let row = transaction
+        .query_opt(
+            &statement,
+            &[
+                &id.0,
+                &changes.name,
+                &changes.birth_date.is_some(),
+                &changes.birth_date.flatten(),
+                &changes.is_hidden,
+                &changes.is_favorite,
+                &changes.color.is_some(),
+                &changes.color.clone().flatten(),
+                &changes.feature_face.map(|face| face.0),
+                &owner.0,
+            ],
+        )
+        .await?;
+    Ok(row.as_ref().map(person))
 }

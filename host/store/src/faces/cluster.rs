@@ -11,8 +11,9 @@ use deadpool_postgres::Transaction;
 use types::PersonId;
 use uuid::Uuid;
 
-use super::Clustered;
+use super::{Clustered, lock_people};
 use crate::Result;
+use crate::intents::to_garbage;
 use crate::search::{Space, settings};
 
 /// When faces are of one person, as cosines.
@@ -75,8 +76,7 @@ impl<'a> Clustering<'a> {
         owner: Uuid,
         rules: &Rules,
     ) -> Result<Self> {
-        let key = format!("people:{owner}");
-        transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&key]).await?;
+        lock_people(transaction, owner).await?;
         let table = space.table();
         let sql =
             format!("SELECT count(*) FROM (SELECT 1 FROM {table} WHERE owner_id = $1 LIMIT {EXACT_UP_TO} + 1) counted");
@@ -104,23 +104,10 @@ impl<'a> Clustering<'a> {
         Ok(())
     }
 
-    /// Counts and links every face of the owner anew.
-    pub(super) async fn again(&mut self, reset: bool) -> Result<()> {
-        if reset {
-            self.take_apart().await?;
-        }
-        let sql = format!("SELECT face_id FROM {} WHERE owner_id = $1 ORDER BY face_id", self.table);
-        let statement = self.transaction.prepare_cached(&sql).await?;
-        let faces: Vec<Uuid> =
-            self.transaction.query(&statement, &[&self.owner]).await?.iter().map(|row| row.get(0)).collect();
-        for face in &faces {
-            let neighbours = self.neighbours(*face).await?;
-            self.count(*face, &neighbours).await?;
-        }
-        for face in faces {
-            self.link(face).await?;
-        }
-        Ok(())
+    /// Counts the neighbours of a face anew: some may be gone.
+    pub(super) async fn recount(&self, face: Uuid) -> Result<()> {
+        let neighbours = self.neighbours(face).await?;
+        self.count(face, &neighbours).await
     }
 
     /// Gives people who need one a face to be shown by; returns what changed.
@@ -142,16 +129,16 @@ impl<'a> Clustering<'a> {
         self.transaction.query(&statement, &[&self.people]).await?;
         let statement = self.transaction.prepare_cached("SELECT id FROM person WHERE id = ANY($1)").await?;
         let rows = self.transaction.query(&statement, &[&self.people]).await?;
-        let people = rows.iter().map(|row| PersonId(row.get(0))).collect();
-        Ok(Clustered { people, garbage: self.garbage })
+        to_garbage(self.transaction, self.owner, &self.garbage).await?;
+        Ok(Clustered { people: rows.iter().map(|row| PersonId(row.get(0))).collect() })
     }
 
     /// The near faces of the owner, nearest first. Faces of which somebody said that they are nobody are not there.
     async fn neighbours(&self, face: Uuid) -> Result<Vec<Neighbour>> {
         let columns = "e.face_id, f.person_id, f.assigned = 'manual' AS by_hand, e.near, e.tight";
         let from = format!(
-            "FROM {table} e JOIN face f ON f.id = e.face_id
-             WHERE e.owner_id = $2 AND e.face_id <> $1 AND f.deleted_at IS NULL
+            "FROM {table} e JOIN face f ON f.id = e.face_id JOIN asset a ON a.id = f.asset_id
+             WHERE e.owner_id = $2 AND e.face_id <> $1 AND f.deleted_at IS NULL AND {COUNTS}
                AND NOT (f.assigned = 'manual' AND f.person_id IS NULL)",
             table = self.table
         );
@@ -211,10 +198,10 @@ impl<'a> Clustering<'a> {
     }
 
     /// Joins a face with what it belongs to.
-    async fn link(&mut self, face: Uuid) -> Result<()> {
+    pub(super) async fn link(&mut self, face: Uuid) -> Result<()> {
         let sql = format!(
-            "SELECT f.person_id, f.assigned = 'manual', e.near, e.tight, f.deleted_at IS NOT NULL
-             FROM face f JOIN {} e ON e.face_id = f.id WHERE f.id = $1",
+            "SELECT f.person_id, f.assigned = 'manual', e.near, e.tight, f.deleted_at IS NOT NULL OR NOT ({COUNTS})
+             FROM face f JOIN {} e ON e.face_id = f.id JOIN asset a ON a.id = f.asset_id WHERE f.id = $1",
             self.table
         );
         let statement = self.transaction.prepare_cached(&sql).await?;
@@ -280,9 +267,9 @@ impl<'a> Clustering<'a> {
         })
     }
 
-    /// Those about whom nobody decided anything.
+    /// Those about whom nobody decided anything, and until the end of the transaction nobody will.
     async fn undecided(&self, people: &[Uuid]) -> Result<Vec<Uuid>> {
-        let sql = format!("SELECT p.id FROM person p WHERE p.id = ANY($1) AND {UNDECIDED}");
+        let sql = format!("SELECT p.id FROM person p WHERE p.id = ANY($1) AND {UNDECIDED} FOR UPDATE");
         let statement = self.transaction.prepare_cached(&sql).await?;
         Ok(self.transaction.query(&statement, &[&people]).await?.iter().map(|row| row.get(0)).collect())
     }
@@ -302,13 +289,13 @@ impl<'a> Clustering<'a> {
         let statement =
             self.transaction.prepare_cached("UPDATE face SET person_id = $2 WHERE person_id = ANY($1)").await?;
         self.transaction.execute(&statement, &[&losers, &winner]).await?;
-        self.remove("p.id = ANY($1)", losers).await?;
+        self.remove(losers).await?;
         self.people.push(winner);
         Ok(())
     }
 
-    async fn remove(&mut self, which: &str, people: &[Uuid]) -> Result<()> {
-        let sql = format!("DELETE FROM person p WHERE {which} RETURNING thumbnail_location");
+    async fn remove(&mut self, people: &[Uuid]) -> Result<()> {
+        let sql = format!("DELETE FROM person p WHERE p.id = ANY($1) AND {UNDECIDED} RETURNING thumbnail_location");
         let statement = self.transaction.prepare_cached(&sql).await?;
         let rows = self.transaction.query(&statement, &[&people]).await?;
         self.garbage.extend(rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)));
@@ -328,14 +315,17 @@ impl<'a> Clustering<'a> {
         Ok(())
     }
 
-    async fn take_apart(&mut self) -> Result<()> {
+    pub(super) async fn take_apart(&mut self) -> Result<()> {
         let sql = format!("SELECT p.id FROM person p WHERE p.owner_id = $1 AND {UNDECIDED}");
         let statement = self.transaction.prepare_cached(&sql).await?;
         let people: Vec<Uuid> =
             self.transaction.query(&statement, &[&self.owner]).await?.iter().map(|row| row.get(0)).collect();
-        self.remove("p.id = ANY($1)", &people).await
+        self.remove(&people).await
     }
 }
+
+/// Of `asset a`: its faces count. What is in the trash or locked away makes nobody known.
+pub(crate) const COUNTS: &str = "a.deleted_at IS NULL AND a.visibility <> 'locked'";
 
 /// Of `person p`: nobody decided anything about it.
 pub(crate) const UNDECIDED: &str = "p.name = '' AND p.birth_date IS NULL AND NOT p.is_hidden AND NOT p.is_favorite

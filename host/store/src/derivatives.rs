@@ -1,0 +1,71 @@
+//! What was made from originals.
+
+use types::AssetId;
+
+use crate::intents::{not_garbage, to_garbage};
+use crate::{Result, Store};
+
+/// A derivative to be recorded.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// `preview`, `thumbnail` or `fullsize`.
+    pub kind: &'static str,
+    pub location: String,
+    /// Bytes. A file of another length is not what was made.
+    pub size: i64,
+}
+
+impl Store {
+    /// Records derivatives and what was seen while making them; those that they replace become garbage. `false`: the asset is
+    /// gone, and so are they.
+    pub async fn save_derivatives(
+        &self,
+        id: AssetId,
+        files: &[NewFile],
+        thumbhash: &[u8],
+        (width, height): (i32, i32),
+    ) -> Result<bool> {
+        let kinds: Vec<&str> = files.iter().map(|file| file.kind).collect();
+        let locations: Vec<&str> = files.iter().map(|file| &*file.location).collect();
+        let sizes: Vec<i64> = files.iter().map(|file| file.size).collect();
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction
+            .prepare_cached("UPDATE asset SET thumbhash = $2, width = $3, height = $4 WHERE id = $1 RETURNING owner_id")
+            .await?;
+        let Some(row) = transaction.query_opt(&statement, &[&id.0, &thumbhash, &width, &height]).await? else {
+            return Ok(false);
+        };
+        let owner: uuid::Uuid = row.get(0);
+        let statement = transaction
+            .prepare_cached(
+                "SELECT f.location FROM asset_file f JOIN unnest($2::text[], $3::text[]) n(kind, location) USING (kind)
+                 WHERE f.asset_id = $1 AND f.location <> n.location",
+            )
+            .await?;
+        let replaced = transaction.query(&statement, &[&id.0, &kinds, &locations]).await?;
+        let replaced: Vec<String> = replaced.iter().map(|row| row.get(0)).collect();
+        let statement = transaction
+            .prepare_cached(
+                "INSERT INTO asset_file (asset_id, kind, location, size)
+                 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])
+                 ON CONFLICT (asset_id, kind) DO UPDATE SET location = excluded.location, size = excluded.size",
+            )
+            .await?;
+        transaction.execute(&statement, &[&id.0, &kinds, &locations, &sizes]).await?;
+        not_garbage(&transaction, &locations).await?;
+        to_garbage(&transaction, owner, &replaced).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Forgets derivatives that the storage has lost and the results of the steps whose recipes begin so, and hands the asset to
+    /// the pipelines again.
+    pub async fn forget_derivatives(&self, id: AssetId, recipes: &str) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("DELETE FROM asset_file WHERE asset_id = $1").await?;
+        client.execute(&statement, &[&id.0]).await?;
+        drop(client);
+        self.forget_results(id, recipes).await
+    }
+}
