@@ -58,6 +58,7 @@ impl Feeder {
     async fn relay_and_watch(&self) -> Result<(), GalleryError> {
         if self.gallery.queue().was_emptied().await? {
             tracing::info!("Redis is new or was emptied: feeding it from the database");
+            self.gallery.restore_pauses(&self.queues()).await?;
             self.reconcile().await?;
         }
         self.relay().await
