@@ -103,8 +103,8 @@ async fn run_queue_command_legacy(
     let queues = state.gallery.queue();
     match body.command {
         Command::Start => drop(state.jobs.backfill(&queue, body.force).await?),
-        Command::Pause => queues.pause(&queue).await.map_err(GalleryError::from)?,
-        Command::Resume => queues.resume(&queue).await.map_err(GalleryError::from)?,
+        Command::Pause => state.gallery.pause_queue(&queue).await?,
+        Command::Resume => state.gallery.resume_queue(&queue).await?,
         Command::Empty => queues.clear(&queue).await.map_err(GalleryError::from)?,
         Command::ClearFailed => queues.clear_dead(&queue).await.map_err(GalleryError::from)?,
     }

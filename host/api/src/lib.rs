@@ -9,6 +9,7 @@ mod extract;
 mod faces;
 mod jobs;
 mod latent;
+mod metrics;
 mod operate;
 mod people;
 mod ranges;
@@ -100,6 +101,7 @@ pub fn router(state: ApiState) -> Router {
         .nest("/api", api)
         .merge(operate::routes())
         .merge(web::routes())
+        .layer(axum::middleware::from_fn(metrics::count))
         .layer(socket)
         .layer(layers)
         .with_state(state)

@@ -3,40 +3,124 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use rustix::fs::{FlockOperation, flock};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use crate::Blob;
+use crate::{Blob, StorageError};
 
-/// A folder of files that are arriving.
+/// Held by whoever makes or sweeps folders.
+const GATE: &str = "lock";
+
+/// A folder of files that are arriving at this process. Processes that share a storage have one each.
 #[derive(Debug)]
-pub struct Inbox {
+pub struct Inbox(Option<Place>);
+
+#[derive(Debug)]
+struct Place {
+    /// Where the folders of all processes lie.
+    parent: PathBuf,
     dir: PathBuf,
+    /// Says that somebody uses `dir`.
+    held: Mutex<File>,
 }
 
 impl Inbox {
-    /// Makes the folder and removes what an earlier process left: nothing in it was ever acknowledged. The folder belongs to one
-    /// process alone.
-    pub fn open(dir: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
-        for entry in fs::read_dir(&dir)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "part") {
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(Self { dir })
+    /// Makes a folder of this process in `parent`, and removes those of processes that are gone: nothing in them was ever
+    /// acknowledged.
+    pub fn open(parent: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&parent)?;
+        let gate = lock_file(&parent.join(GATE))?;
+        flock(&gate, FlockOperation::LockExclusive)?;
+        sweep(&parent)?;
+        let dir = parent.join(uuid::Uuid::now_v7().to_string());
+        let held = Mutex::new(occupy(&dir)?);
+        Ok(Self(Some(Place { parent, dir, held })))
+    }
+
+    /// Of a process that takes no uploads.
+    pub fn none() -> Self {
+        Self(None)
     }
 
     /// Starts a new file.
-    pub async fn create(&self) -> io::Result<InboxWriter> {
-        let path = self.dir.join(format!("{}.part", uuid::Uuid::now_v7()));
-        let file = File::options().write(true).read(true).create_new(true).open(&path)?;
+    ///
+    /// # Errors
+    /// `Unavailable`: the folder is not there any more, which is a disk that is not mounted.
+    pub async fn create(&self) -> Result<InboxWriter, StorageError> {
+        let Some(place) = &self.0 else {
+            return Err(StorageError::Unavailable("this process takes no uploads".into()));
+        };
+        let path = place.dir.join(format!("{}.part", uuid::Uuid::now_v7()));
+        let open = || File::options().write(true).read(true).create_new(true).open(&path);
+        let file = match open() {
+            // Swept away by somebody who saw another disk, or the disk is new: where the parent is, it is ours to make again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && place.parent.is_dir() => {
+                place.occupy_again().and_then(|()| open())
+            }
+            other => other,
+        };
+        let file = file.map_err(|error| place.cannot_create(&error))?;
         let state = State { file, sha1: Sha1::new(), sha256: Sha256::new(), pending: Vec::new(), len: 0 };
         Ok(InboxWriter { state: Some(state), path: Removed(path) })
     }
+}
+
+impl Place {
+    fn occupy_again(&self) -> io::Result<()> {
+        let file = occupy(&self.dir)?;
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+
+    fn cannot_create(&self, error: &io::Error) -> StorageError {
+        let parent = self.parent.display();
+        match error.kind() {
+            io::ErrorKind::StorageFull => StorageError::Full(format!("no room in {parent}")),
+            io::ErrorKind::NotFound => StorageError::Unavailable(format!("{parent} is missing: is the disk mounted?")),
+            _ => StorageError::Unavailable(format!("cannot write to {parent}: {error}")),
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // What is still arriving stays until the next start.
+        if let Some(place) = &self.0
+            && fs::remove_file(place.dir.join(GATE)).is_ok()
+        {
+            let _ = fs::remove_dir(&place.dir);
+        }
+    }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+fn occupy(dir: &Path) -> io::Result<File> {
+    fs::create_dir_all(dir)?;
+    let held = lock_file(&dir.join(GATE))?;
+    flock(&held, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(held)
+}
+
+/// Removes the folders that nobody holds. The gate is held: nobody is between making one and holding it.
+fn sweep(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let dir = entry.path();
+        if entry.file_type()?.is_dir() && uuid::Uuid::try_parse(&entry.file_name().to_string_lossy()).is_ok() {
+            let held = lock_file(&dir.join(GATE))?;
+            if flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                fs::remove_dir_all(dir)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Bytes are hashed and written in pieces of this size, on the blocking pool.

@@ -1,10 +1,14 @@
-//! What happens, for those who wait for it.
+//! What happens, for those who wait for it, in every process of an installation.
 
+use queue::Queue;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
-use types::{AssetId, PersonId, UserId};
+use tokio::sync::broadcast::error::RecvError;
+use types::{AssetId, JobId, PersonId, UserId};
 
 /// Something that an owner's clients want to know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// The asset is there and has its thumbnail.
     UploadReady {
@@ -48,23 +52,82 @@ impl Event {
     }
 }
 
-/// Events of this process. A listener that falls behind loses the oldest.
+/// How many events a listener may be behind before it loses the oldest.
+const BACKLOG: usize = 1_024;
+
+/// Events of this process, and where [`EventBus::carry`] runs, of all that share its Redis.
 #[derive(Debug, Clone)]
-pub struct EventBus(broadcast::Sender<Event>);
+pub struct EventBus {
+    all: broadcast::Sender<Event>,
+    /// Those that happened here.
+    own: broadcast::Sender<Event>,
+    /// Tells what came back from Redis from what is new.
+    process: JobId,
+}
 
 impl Default for EventBus {
     fn default() -> Self {
-        Self(broadcast::channel(1_024).0)
+        Self { all: broadcast::channel(BACKLOG).0, own: broadcast::channel(BACKLOG).0, process: JobId::generate() }
     }
+}
+
+/// An event on its way to other processes.
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    from: JobId,
+    #[serde(flatten)]
+    event: Event,
 }
 
 impl EventBus {
     /// Tells everybody who listens; nobody may.
     pub fn publish(&self, event: Event) {
-        let _ = self.0.send(event);
+        let _ = self.own.send(event.clone());
+        let _ = self.all.send(event);
     }
 
     pub fn listen(&self) -> broadcast::Receiver<Event> {
-        self.0.subscribe()
+        self.all.subscribe()
+    }
+
+    /// Carries events to and from the other processes, for ever. Each is heard once: here at once, there by way of Redis. One
+    /// that Redis misses is not repeated: clients ask again when they come back.
+    pub async fn carry(&self, queue: &Queue) {
+        let (mut own, mut told) = (self.own.subscribe(), queue.told());
+        loop {
+            tokio::select! {
+                event = own.recv() => match event {
+                    Ok(event) => self.tell(queue, event).await,
+                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "Other processes missed events"),
+                    Err(RecvError::Closed) => return,
+                },
+                words = told.recv() => match words {
+                    Ok(words) => self.hear(&words),
+                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "Events of other processes were missed"),
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    async fn tell(&self, queue: &Queue, event: Event) {
+        let carried = serde_json::to_string(&Carried { from: self.process, event });
+        match carried {
+            Ok(words) => {
+                if let Err(error) = queue.tell(&words).await {
+                    tracing::debug!(%error, "Other processes cannot be told of an event");
+                }
+            }
+            Err(error) => tracing::error!(%error, "An event cannot be written"),
+        }
+    }
+
+    fn hear(&self, words: &str) {
+        match serde_json::from_str::<Carried>(words) {
+            Ok(carried) if carried.from == self.process => {}
+            Ok(carried) => drop(self.all.send(carried.event)),
+            // Another version may tell what this one does not know.
+            Err(error) => tracing::debug!(%error, words, "An event of another process is not understood"),
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod ingest;
 pub mod people;
 pub mod plugins;
+mod queues;
 pub mod search;
 mod sweeper;
 pub mod timeline;

@@ -39,10 +39,7 @@ impl Darkroom {
 
     /// # Errors
     /// `Invalid` where `work` panicked: a decoder did not expect what it read, and will not next time.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, GalleryError> {
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, GalleryError> {
         let (done, result) = oneshot::channel();
         let work = move || {
             let _ = done.send(catch_unwind(AssertUnwindSafe(work)));

@@ -83,6 +83,7 @@ impl Feeder {
     async fn relay_and_watch(&self) -> Result<(), GalleryError> {
         if self.gallery.queue().was_emptied().await? {
             tracing::info!("Redis is new or was emptied: feeding it from the database");
+            self.gallery.restore_pauses(&self.queues()).await?;
             // Stays set until a round has succeeded: the mark in Redis is there from now on.
             self.state.emptied.store(true, Ordering::Relaxed);
             self.state.due.notify_one();

@@ -2,24 +2,32 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gallery::{Gallery, failpoint};
 use media::{Limits, ThumbnailSpec};
 use queue::Claimed;
-use tokio::sync::{Notify, Semaphore};
+use store::steps::StepResult;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{Job, JobKind, QueueName};
 
 use crate::Pipelines;
 use crate::darkroom::Darkroom;
+use crate::recipe::recipe;
 use crate::run::{Later, Request, Tools};
 
-/// How long an idle worker waits before it looks again; a job of this process wakes it at once.
-const IDLE: Duration = Duration::from_millis(250);
+/// How long an idle worker waits before it looks again by itself, for retries that are due and for what dead workers left. A job
+/// that anybody pushes wakes it at once.
+const IDLE: Duration = Duration::from_secs(1);
 /// When Redis or the database is down.
 const DOWN: Duration = Duration::from_secs(1);
+/// When the storage or the database is away: its jobs are not to blame.
+const POSTPONE: Duration = Duration::from_secs(5);
+/// A job that so many workers did not survive is not given to another.
+const MOST_DELIVERIES: u64 = 4;
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -32,6 +40,8 @@ pub struct WorkerConfig {
     pub decoding: usize,
     pub spec: ThumbnailSpec,
     pub limits: Limits,
+    /// How long work may go on after a stop before it is given back.
+    pub grace: Duration,
 }
 
 /// Works until it is told to stop.
@@ -40,8 +50,10 @@ pub struct Worker {
     pipelines: Pipelines,
     queues: Vec<QueueName>,
     concurrency: usize,
+    grace: Duration,
     name: String,
-    done: Notify,
+    /// The grace is over.
+    give_up: CancellationToken,
 }
 
 impl Worker {
@@ -56,17 +68,25 @@ impl Worker {
             pipelines,
             queues,
             concurrency: config.concurrency.max(1),
+            grace: config.grace,
             name: format!("worker-{}", types::JobId::generate()),
-            done: Notify::new(),
+            give_up: CancellationToken::new(),
         }))
     }
 
-    /// Claims and works until `stop`; then finishes what it has.
+    /// Claims and works until `stop`; then finishes what it has, or gives it back when its grace is over.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency));
         let tasks = TaskTracker::new();
-        while !stop.is_cancelled() {
-            let Ok(permit) = permits.clone().acquire_owned().await else { break };
+        let mut tidied = None;
+        loop {
+            let permit = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                permit = permits.clone().acquire_owned() => permit,
+            };
+            let Ok(permit) = permit else { break };
+            // Not raced with the stop: a claim whose answer nobody reads would lie there until it is stale.
             match self.tools.gallery.queue().claim(&self.queues, &self.name).await {
                 Ok(Some(claimed)) => {
                     failpoint::hit("ingest.claimed");
@@ -74,29 +94,44 @@ impl Worker {
                     tasks.spawn(async move {
                         worker.work(claimed).await;
                         drop(permit);
-                        worker.done.notify_one();
                     });
                 }
-                Ok(None) => self.wait(&stop, IDLE).await,
+                Ok(None) => {
+                    if tidied.is_none_or(|at: Instant| at.elapsed() > TIDY_EVERY) {
+                        tidied = Some(Instant::now());
+                        let _ = self.tools.gallery.queue().forget_the_gone(&self.queues).await;
+                    }
+                    self.wait(&stop, IDLE).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "Cannot claim work, trying again");
-                    self.wait(&stop, DOWN).await;
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(DOWN) => {}
+                    }
                 }
             }
         }
         tasks.close();
-        tasks.wait().await;
+        if tokio::time::timeout(self.grace, tasks.wait()).await.is_err() {
+            tracing::warn!(jobs = tasks.len(), grace = ?self.grace, "Jobs did not end in time, giving them back");
+            self.give_up.cancel();
+            tasks.wait().await;
+        }
     }
 
     async fn wait(&self, stop: &CancellationToken, time: Duration) {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.done.notified() => {}
+            () = self.tools.gallery.queue().pushed() => {}
             () = tokio::time::sleep(time) => {}
         }
     }
 
     async fn work(&self, claimed: Claimed) {
+        if claimed.deliveries > MOST_DELIVERIES {
+            return self.condemn(&claimed).await;
+        }
         let mut beat = tokio::time::interval(self.tools.gallery.queue().heartbeat_every());
         beat.tick().await;
         let run = self.run_job(&claimed);
@@ -104,6 +139,12 @@ impl Worker {
         let result = loop {
             tokio::select! {
                 result = &mut run => break result,
+                () = self.give_up.cancelled() => {
+                    if let Err(error) = self.tools.gallery.queue().give_back(&claimed).await {
+                        tracing::warn!(%error, "Cannot give a job back; it is taken over when it is stale");
+                    }
+                    return;
+                }
                 _ = beat.tick() => {
                     if let Err(error) = self.tools.gallery.queue().heartbeat(&claimed, &self.name).await {
                         tracing::warn!(%error, "Cannot tell Redis that a job goes on");
@@ -112,6 +153,30 @@ impl Worker {
             }
         };
         self.end(&claimed, result).await;
+    }
+
+    /// A job that kills whoever has it: its steps have failed, so that nobody feeds it again.
+    async fn condemn(&self, claimed: &Claimed) {
+        let JobKind::Pipeline { pipeline, asset, .. } = &claimed.job.kind;
+        let why = format!("{} workers ended while they did this", claimed.deliveries - 1);
+        tracing::error!(asset.id = %asset, queue = %claimed.job.queue, why, "A job is given up");
+        let store = self.tools.gallery.store();
+        let plugins = self.tools.gallery.plugins();
+        let steps = self.pipelines.get(pipeline).into_iter().flat_map(|pipeline| &pipeline.steps);
+        let results = store.step_results(*asset, pipeline).await.unwrap_or_default();
+        for step in steps.filter(|step| step.queue == claimed.job.queue) {
+            let Some(recipe) = recipe(step, &self.tools.spec, &plugins) else { continue };
+            if results.iter().any(|result| result.step == step.id && result.recipe == recipe) {
+                continue;
+            }
+            let failed = StepResult { step: step.id.clone(), recipe, status: "failed".into() };
+            if let Err(error) = store.save_step(*asset, pipeline, &failed, Some(&why)).await {
+                tracing::warn!(%error, "Cannot note that a step was given up");
+            }
+        }
+        if let Err(error) = self.tools.gallery.queue().bury(claimed).await {
+            tracing::warn!(%error, "Cannot bury a job");
+        }
     }
 
     async fn run_job(&self, claimed: &Claimed) -> Result<(), Later> {
@@ -129,6 +194,10 @@ impl Worker {
         let queue = self.tools.gallery.queue();
         let ended = match result {
             Ok(()) => queue.acknowledge(claimed).await,
+            Err(later) if let Err(why) = self.tools.gallery.ready().await => {
+                tracing::warn!(step = later.step, error = later.error, why, "A step cannot be done now");
+                queue.postpone(claimed, POSTPONE).await
+            }
             Err(later) if claimed.job.attempt < later.retry.attempts => {
                 let delay = later.retry.backoff * 2_u32.pow(claimed.job.attempt.saturating_sub(1).min(10));
                 tracing::warn!(step = later.step, error = later.error, ?delay, "A step failed, trying again later");

@@ -5,7 +5,7 @@ use types::{Priority, QueueName};
 /// Gone when Redis was emptied.
 pub const MARKER: &str = "latent:fed";
 
-/// The keys of one queue. The braces keep them on one node of a cluster.
+/// The keys of one queue.
 pub struct Keys(String);
 
 impl Keys {
@@ -30,7 +30,7 @@ impl Keys {
         format!("{}:delayed", self.0)
     }
 
-    /// List: the jobs that were given up.
+    /// Hash: the jobs that were given up, by what they are about.
     pub fn dead(&self) -> String {
         format!("{}:dead", self.0)
     }

@@ -4,16 +4,25 @@
 //! any moment: groups are made again, and whoever feeds the queue asks [`Queue::was_emptied`].
 
 mod keys;
+mod messages;
+mod scripts;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::ConnectionManager;
-use redis::{AsyncCommands as _, RedisError, Script};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{AsyncCommands as _, RedisError};
+use tokio::sync::{Notify, broadcast};
 use types::{Job, Priority, QueueName};
 
 use keys::Keys;
+use scripts::Scripts;
 
 const GROUP: &str = "workers";
+/// A script with thousands of jobs takes a while; a Redis that says nothing for this long is down.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// A consumer that was silent for so long is gone for good.
+const FORGET_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Redis did not do it. Trying again later helps.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +45,12 @@ pub struct Counts {
     pub paused: bool,
 }
 
-/// A job that this consumer has to end: by [`Queue::acknowledge`], [`Queue::retry`] or [`Queue::bury`].
+/// A job that this consumer has to end: by [`Queue::acknowledge`], [`Queue::retry`], [`Queue::bury`] or [`Queue::give_back`].
 #[derive(Debug, Clone)]
 pub struct Claimed {
     pub job: Job,
+    /// How many workers have had it since it was pushed. More than one: those before died over it, or were killed.
+    pub deliveries: u64,
     stream: String,
     entry: String,
 }
@@ -47,55 +58,15 @@ pub struct Claimed {
 /// The queues. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
+    client: redis::Client,
     redis: ConnectionManager,
     /// Claims that were silent for this long belong to a worker that is gone.
     stale: Duration,
-    scripts: std::sync::Arc<Scripts>,
-}
-
-struct Scripts {
-    push: Script,
-    acknowledge: Script,
-    retry: Script,
-    bury: Script,
-    wake: Script,
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            // A job whose twin still waits is not pushed: the mark goes when the twin is claimed.
-            push: Script::new(
-                "local pushed = 0
-                 for at = 1, #ARGV, 3 do
-                    if redis.call('HSETNX', KEYS[3], ARGV[at], 1) == 1 then
-                        redis.call('XADD', KEYS[tonumber(ARGV[at + 2])], '*', 'job', ARGV[at + 1])
-                        pushed = pushed + 1
-                    end
-                 end
-                 return pushed",
-            ),
-            acknowledge: Script::new(
-                "redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) return redis.call('XDEL', KEYS[1], ARGV[2])",
-            ),
-            retry: Script::new(
-                "redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
-                 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) return redis.call('XDEL', KEYS[1], ARGV[2])",
-            ),
-            bury: Script::new(
-                "redis.call('LPUSH', KEYS[2], ARGV[3]) redis.call('LTRIM', KEYS[2], 0, 9999)
-                 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) return redis.call('XDEL', KEYS[1], ARGV[2])",
-            ),
-            wake: Script::new(
-                "local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 100)
-                 for _, job in ipairs(due) do
-                    redis.call('ZREM', KEYS[1], job)
-                    redis.call('XADD', KEYS[2], '*', 'job', job)
-                 end
-                 return #due",
-            ),
-        }
-    }
+    scripts: Arc<Scripts>,
+    /// Somebody pushed.
+    wake: Arc<Notify>,
+    /// What somebody told everybody.
+    words: broadcast::Sender<String>,
 }
 
 impl Queue {
@@ -103,7 +74,10 @@ impl Queue {
     /// another worker.
     pub async fn connect(url: &str, stale: Duration) -> Result<Self, QueueError> {
         let client = redis::Client::open(url).map_err(|error| QueueError::Url(error.to_string()))?;
-        Ok(Self { redis: ConnectionManager::new(client).await?, stale, scripts: Scripts::new().into() })
+        let config = ConnectionManagerConfig::new().set_response_timeout(Some(ANSWER_LIMIT));
+        let redis = ConnectionManager::new_with_config(client.clone(), config).await?;
+        let (wake, words) = (Arc::new(Notify::new()), broadcast::channel(1_024).0);
+        Ok(Self { client, redis, stale, scripts: Scripts::new().into(), wake, words })
     }
 
     /// How often a worker has to tell that it goes on.
@@ -111,9 +85,12 @@ impl Queue {
         self.stale / 4
     }
 
-    /// Does Redis answer?
+    /// Does Redis answer, within two seconds?
     pub async fn ping(&self) -> Result<(), QueueError> {
-        let _: String = redis::cmd("PING").query_async(&mut self.redis.clone()).await?;
+        let mut redis = self.redis.clone();
+        let ping = redis::cmd("PING");
+        let answer = tokio::time::timeout(Duration::from_secs(2), ping.query_async::<String>(&mut redis)).await;
+        answer.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut)).map_err(RedisError::from)??;
         Ok(())
     }
 
@@ -134,86 +111,38 @@ impl Queue {
             }
             pushed += call.invoke_async::<u64>(&mut self.redis.clone()).await?;
         }
+        if pushed > 0 {
+            self.wake.notify_one();
+        }
         Ok(pushed)
     }
 
-    /// Claims one job of the first queue that has any: interactive work of all queues before backfill, and before both what a
-    /// dead worker left. Does not block; a paused queue is passed over.
+    /// Claims one job of the first queue that has any: interactive work of all queues before backfill, and before each what a
+    /// dead worker left. Does not block; a paused queue is passed over. One question to Redis, whatever the number of queues.
     pub async fn claim(&self, queues: &[QueueName], consumer: &str) -> Result<Option<Claimed>, QueueError> {
-        let mut open = Vec::new();
-        for queue in queues {
-            if !self.is_paused(queue).await? {
-                self.wake_delayed(queue).await?;
-                open.push(queue);
+        loop {
+            let mut call = self.scripts.claim.prepare_invoke();
+            for keys in queues.iter().map(Keys::of) {
+                call.key(keys.stream(Priority::Interactive)).key(keys.stream(Priority::Backfill)).key(keys.delayed());
+                call.key(keys.paused()).key(keys.waiting()).key(keys.dead());
             }
-        }
-        for priority in [Priority::Interactive, Priority::Backfill] {
-            for queue in &open {
-                if let Some(claimed) = self.claim_from(&Keys::of(queue), priority, consumer).await? {
-                    return Ok(Some(claimed));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    async fn claim_from(&self, keys: &Keys, priority: Priority, consumer: &str) -> Result<Option<Claimed>, QueueError> {
-        let stream = keys.stream(priority);
-        for attempt in 0..2 {
-            match self.take_over_or_read(&stream, consumer).await {
-                Ok(None) => return Ok(None),
-                Ok(Some((entry, body))) => {
-                    let mut job: Job =
-                        serde_json::from_str(&body).map_err(|error| QueueError::Foreign(error.to_string()))?;
+            call.arg(GROUP).arg(consumer).arg(self.stale.as_millis() as u64).arg(now_ms());
+            type Found = Option<(usize, String, String, String, u64)>;
+            let found: Found = call.invoke_async(&mut self.redis.clone()).await?;
+            let Some((at, stream, entry, body, deliveries)) = found else { return Ok(None) };
+            let keys = Keys::of(&queues[at - 1]);
+            match serde_json::from_str::<Job>(&body) {
+                Ok(mut job) => {
                     job.attempt += 1;
                     let _: () = self.redis.clone().hdel(keys.waiting(), job.dedup_key()).await?;
-                    return Ok(Some(Claimed { job, stream, entry }));
+                    return Ok(Some(Claimed { job, deliveries, stream, entry }));
                 }
-                // Redis is new or was emptied.
-                Err(error) if attempt == 0 && error.code() == Some("NOGROUP") => self.make_group(&stream).await?,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(%error, body, "A job in Redis is not one of ours: it becomes a dead letter");
+                    self.end(&stream, &keys, &entry, &format!("foreign:{entry}"), &body).await?;
+                }
             }
         }
-        Ok(None)
-    }
-
-    async fn take_over_or_read(&self, stream: &str, consumer: &str) -> Result<Option<(String, String)>, RedisError> {
-        let mut redis = self.redis.clone();
-        let stale: redis::streams::StreamAutoClaimReply = redis::cmd("XAUTOCLAIM")
-            .arg(&[stream, GROUP, consumer])
-            .arg(self.stale.as_millis() as u64)
-            .arg("0")
-            .arg(&["COUNT", "1"])
-            .query_async(&mut redis)
-            .await?;
-        if let Some(entry) = stale.claimed.into_iter().next() {
-            return Ok(entry.get("job").map(|body: String| (entry.id, body)));
-        }
-        let reply: Option<redis::streams::StreamReadReply> = redis::cmd("XREADGROUP")
-            .arg(&["GROUP", GROUP, consumer, "COUNT", "1", "STREAMS", stream, ">"])
-            .query_async(&mut redis)
-            .await?;
-        let entry = reply.and_then(|reply| reply.keys.into_iter().next()).and_then(|key| key.ids.into_iter().next());
-        Ok(entry.and_then(|entry| entry.get("job").map(|body: String| (entry.id, body))))
-    }
-
-    async fn make_group(&self, stream: &str) -> Result<(), QueueError> {
-        let made: Result<(), RedisError> = redis::cmd("XGROUP")
-            .arg(&["CREATE", stream, GROUP, "0", "MKSTREAM"])
-            .query_async(&mut self.redis.clone())
-            .await;
-        match made {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn wake_delayed(&self, queue: &QueueName) -> Result<(), QueueError> {
-        let keys = Keys::of(queue);
-        let mut call = self.scripts.wake.prepare_invoke();
-        call.key(keys.delayed()).key(keys.stream(Priority::Interactive)).arg(now_ms());
-        call.invoke_async::<u64>(&mut self.redis.clone()).await?;
-        Ok(())
     }
 
     /// Tells Redis that the work goes on, so that nobody takes it over.
@@ -225,10 +154,21 @@ impl Queue {
         Ok(())
     }
 
-    /// Done: gone from Redis.
+    /// Done: gone from Redis, and from the dead letters if it was among them.
     pub async fn acknowledge(&self, claimed: &Claimed) -> Result<(), QueueError> {
         let mut call = self.scripts.acknowledge.prepare_invoke();
-        call.key(&claimed.stream).arg(GROUP).arg(&claimed.entry);
+        call.key(&claimed.stream).key(Keys::of(&claimed.job.queue).dead());
+        call.arg(GROUP).arg(&claimed.entry).arg(claimed.job.subject());
+        call.invoke_async::<i64>(&mut self.redis.clone()).await?;
+        Ok(())
+    }
+
+    /// Not begun, or not ended, because this worker stops: somebody else may have it at once.
+    pub async fn give_back(&self, claimed: &Claimed) -> Result<(), QueueError> {
+        let job = Job { attempt: claimed.job.attempt.saturating_sub(1), ..claimed.job.clone() };
+        let mut call = self.scripts.give_back.prepare_invoke();
+        call.key(&claimed.stream).key(Keys::of(&job.queue).waiting());
+        call.arg(GROUP).arg(&claimed.entry).arg(text(&job)?).arg(job.dedup_key());
         call.invoke_async::<i64>(&mut self.redis.clone()).await?;
         Ok(())
     }
@@ -242,13 +182,33 @@ impl Queue {
         Ok(())
     }
 
+    /// Not tried, for a reason that is not the job's: again after `delay`, and the attempt does not count.
+    pub async fn postpone(&self, claimed: &Claimed, delay: Duration) -> Result<(), QueueError> {
+        let job = Job { attempt: claimed.job.attempt.saturating_sub(1), ..claimed.job.clone() };
+        self.retry(&Claimed { job, ..claimed.clone() }, delay).await
+    }
+
     /// Given up: a dead letter.
     pub async fn bury(&self, claimed: &Claimed) -> Result<(), QueueError> {
+        let keys = Keys::of(&claimed.job.queue);
+        self.end(&claimed.stream, &keys, &claimed.entry, &claimed.job.subject(), &text(&claimed.job)?).await
+    }
+
+    async fn end(&self, stream: &str, keys: &Keys, entry: &str, subject: &str, body: &str) -> Result<(), QueueError> {
         let mut call = self.scripts.bury.prepare_invoke();
-        call.key(&claimed.stream).key(Keys::of(&claimed.job.queue).dead());
-        call.arg(GROUP).arg(&claimed.entry).arg(text(&claimed.job)?);
+        call.key(stream).key(keys.dead()).arg(GROUP).arg(entry).arg(subject).arg(body);
         call.invoke_async::<i64>(&mut self.redis.clone()).await?;
         Ok(())
+    }
+
+    /// Forgets consumers that have been silent for an hour and hold nothing. Returns how many.
+    pub async fn forget_the_gone(&self, queues: &[QueueName]) -> Result<u64, QueueError> {
+        let mut call = self.scripts.forget.prepare_invoke();
+        for keys in queues.iter().map(Keys::of) {
+            call.key(keys.stream(Priority::Interactive)).key(keys.stream(Priority::Backfill));
+        }
+        call.arg(GROUP).arg(FORGET_AFTER.as_millis() as u64);
+        Ok(call.invoke_async(&mut self.redis.clone()).await?)
     }
 
     /// Waiting = length - pending.
@@ -265,7 +225,7 @@ impl Queue {
             counts.waiting += length.saturating_sub(pending);
         }
         counts.delayed = redis.zcard(keys.delayed()).await?;
-        counts.failed = redis.llen(keys.dead()).await?;
+        counts.failed = redis.hlen(keys.dead()).await?;
         Ok(counts)
     }
 
@@ -279,7 +239,11 @@ impl Queue {
     }
 
     pub async fn resume(&self, queue: &QueueName) -> Result<(), QueueError> {
-        Ok(self.redis.clone().del(Keys::of(queue).paused()).await?)
+        let _: () = self.redis.clone().del(Keys::of(queue).paused()).await?;
+        let _: i64 =
+            redis::cmd("PUBLISH").arg(&[scripts::WAKE, "resumed"]).query_async(&mut self.redis.clone()).await?;
+        self.wake.notify_one();
+        Ok(())
     }
 
     /// Drops what waits; what is under way goes on.

@@ -1,5 +1,6 @@
 //! Embedded PostgreSQL and Valkey: starts, watches and stops them. Knows no SQL and no job.
 
+mod cluster;
 mod error;
 mod lock;
 mod postgres;
@@ -9,10 +10,13 @@ mod supervisor;
 mod valkey;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 pub use error::RuntimeError;
 use lock::DataLock;
 use supervisor::Supervisor;
+
+const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which services to run, and where.
 #[derive(Debug, Clone)]
@@ -34,7 +38,8 @@ pub struct Services {
     valkey: Option<Supervisor>,
     database_url: Option<String>,
     redis_url: Option<String>,
-    _lock: DataLock,
+    /// `None`: the services are another process's.
+    _lock: Option<DataLock>,
 }
 
 impl Services {
@@ -52,8 +57,35 @@ impl Services {
             redis_url: valkey.is_some().then(|| valkey::url(config)),
             postgres,
             valkey,
-            _lock: lock,
+            _lock: Some(lock),
         })
+    }
+
+    /// The same, or where another process of this machine has started them already, theirs: they live as long as that one.
+    ///
+    /// # Errors
+    /// Those of [`Services::start`], but for the lock; or the other's are not ready within a minute.
+    pub fn start_or_attach(config: &RuntimeConfig) -> Result<Self, RuntimeError> {
+        let begin = Instant::now();
+        loop {
+            match Self::start(config) {
+                Err(RuntimeError::Locked { owner, .. }) if is_ready(config) => {
+                    tracing::info!(owner, "Uses the embedded services of another process");
+                    return Ok(Self {
+                        database_url: config.postgres.then(|| postgres::url(config)),
+                        redis_url: config.valkey.then(|| valkey::url_of_other(config)),
+                        postgres: None,
+                        valkey: None,
+                        _lock: None,
+                    });
+                }
+                // It is just starting, or on its way out.
+                Err(RuntimeError::Locked { .. }) if begin.elapsed() < ATTACH_LIMIT => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// `host=… user=… dbname=…`, for an embedded PostgreSQL.
@@ -92,4 +124,9 @@ impl Drop for Services {
     fn drop(&mut self) {
         self.stop_all();
     }
+}
+
+/// Do the services that another process started accept connections?
+fn is_ready(config: &RuntimeConfig) -> bool {
+    (!config.postgres || postgres::is_ready(config)) && (!config.valkey || valkey::other_answers(config))
 }

@@ -1,7 +1,7 @@
 //! One server a data folder.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -20,10 +20,15 @@ impl DataLock {
         let path = dir.join("lock");
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).prepare(&path)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut owner = String::new();
-            file.read_to_string(&mut owner).prepare(&path)?;
-            return Err(RuntimeError::Locked { dir: dir.to_path_buf(), owner: owner.trim().to_owned() });
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                file.read_to_string(&mut owner).prepare(&path)?;
+                return Err(RuntimeError::Locked { dir: dir.to_path_buf(), owner: owner.trim().to_owned() });
+            }
+            // A file system without locks, for one.
+            Err(error) => return Err(RuntimeError::NoLock { path, source: io::Error::from(error) }),
         }
         file.set_len(0).prepare(&path)?;
         file.write_all(std::process::id().to_string().as_bytes()).prepare(&path)?;

@@ -7,13 +7,19 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::RuntimeConfig;
+use crate::cluster::{self, Cluster};
 use crate::error::{Prepare as _, RuntimeError};
 use crate::sockets::{private_dir, short_dir};
 use crate::spawn;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Ending, Supervisor};
 
 const SERVICE: &str = "PostgreSQL";
+/// For what is not a recovery, which may take as long as it takes.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// So often may it end at the start for a reason that does not go away by itself.
+const TRIES: u32 = 3;
+/// The last checkpoint writes what is in memory.
+const ENDING: Ending = Ending { signal: libc::SIGINT, patience: Duration::from_secs(60) };
 
 /// Memory and connections for a home server of 100,000s of photos. `fsync` stays on: an acknowledged upload is durable.
 const SETTINGS: &[&str] = &[
@@ -45,18 +51,26 @@ pub fn start(config: &RuntimeConfig) -> Result<Supervisor, RuntimeError> {
     if !postgres.exists() {
         return Err(RuntimeError::Missing { path: postgres });
     }
-    let data = data_dir(config);
+    let cluster = cluster(config);
     let log = config.data_dir.join("postgres.log");
-    if !data.join("PG_VERSION").exists() {
-        initialise(&bin.join("initdb"), &data, &log)?;
-    }
-    wait_for_old(&data, &log)?;
     let sockets = socket_dir(config)?;
-    let command_log = log.clone();
-    let command_data = data.clone();
+    match cluster.major() {
+        None => initialise(&bin.join("initdb"), cluster.dir(), &log)?,
+        Some(found) => {
+            let ours = cluster::major_of(&postgres)?;
+            if found != ours {
+                let data = cluster.dir().to_path_buf();
+                return Err(RuntimeError::OtherMajor { data, found, ours, sockets });
+            }
+        }
+    }
+    wait_for_old(&cluster, &log)?;
+    let from = fs::metadata(&log).map_or(0, |metadata| metadata.len());
+    let (command_log, command_cluster) = (log.clone(), cluster.clone());
     let command = move || -> io::Result<Command> {
+        command_cluster.remove_stale_pid_file()?;
         let mut command = spawn::command(&postgres, libc::SIGINT);
-        command.arg("-D").arg(&command_data).arg("-k").arg(&sockets);
+        command.arg("-D").arg(command_cluster.dir()).arg("-k").arg(&sockets);
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }
@@ -64,20 +78,30 @@ pub fn start(config: &RuntimeConfig) -> Result<Supervisor, RuntimeError> {
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
     };
-    let supervisor = Supervisor::start("postgres", libc::SIGINT, command)
-        .map_err(|error| RuntimeError::not_started(SERVICE, error.to_string(), log.clone()))?;
-    wait_until_ready(&supervisor, &data, &log)?;
+    let supervisor = Supervisor::start("postgres", ENDING, command)
+        .map_err(|error| RuntimeError::not_spawned(SERVICE, error, log.clone()))?;
+    wait_until_ready(&supervisor, &cluster, &log, from)?;
     Ok(supervisor)
 }
 
 /// How `store` reaches it.
 pub fn url(config: &RuntimeConfig) -> String {
-    let sockets = short_dir(&config.data_dir);
-    format!("host={} user=latent dbname=postgres", sockets.display())
+    let sockets = short_dir(&config.data_dir).display().to_string();
+    // Quoted as libpq does: a folder may have a space in its name.
+    let quoted = sockets.replace('\\', "\\\\").replace('\'', "\\'");
+    let plain = sockets.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    let host = if plain { sockets } else { format!("'{quoted}'") };
+    format!("host={host} user=latent dbname=postgres")
 }
 
-fn data_dir(config: &RuntimeConfig) -> PathBuf {
-    config.data_dir.join("postgres")
+/// Is there one, whoever started it?
+pub fn is_ready(config: &RuntimeConfig) -> bool {
+    let cluster = cluster(config);
+    cluster.user().is_some() && cluster.postmaster().is_some_and(|(_, state)| state == "ready")
+}
+
+fn cluster(config: &RuntimeConfig) -> Cluster {
+    Cluster::in_folder(config.data_dir.join("postgres"))
 }
 
 fn socket_dir(config: &RuntimeConfig) -> Result<PathBuf, RuntimeError> {
@@ -101,9 +125,7 @@ fn initialise(initdb: &Path, data: &Path, log: &Path) -> Result<(), RuntimeError
         .args(["--locale=C", "--data-checksums"])
         .stdout(file.try_clone().prepare(log)?)
         .stderr(file);
-    let status = command
-        .status()
-        .map_err(|error| RuntimeError::not_started(SERVICE, format!("initdb: {error}"), log.to_path_buf()))?;
+    let status = command.status().map_err(|error| RuntimeError::not_spawned(SERVICE, error, log.to_path_buf()))?;
     if !status.success() {
         return Err(RuntimeError::not_started(SERVICE, format!("initdb ended with {status}"), log.to_path_buf()));
     }
@@ -111,44 +133,57 @@ fn initialise(initdb: &Path, data: &Path, log: &Path) -> Result<(), RuntimeError
 }
 
 /// After a kill -9 of the server the old postmaster is still shutting down: it has our files until it is gone.
-fn wait_for_old(data: &Path, log: &Path) -> Result<(), RuntimeError> {
+fn wait_for_old(cluster: &Cluster, log: &Path) -> Result<(), RuntimeError> {
     let begin = Instant::now();
-    while let Some(pid) = postmaster(data).map(|(pid, _)| pid)
-        && is_postgres(pid)
-    {
-        if begin.elapsed() > Duration::from_secs(20) {
-            let why = format!("an older PostgreSQL (process {pid}) still has {}", data.display());
+    let mut told = false;
+    while let Some(pid) = cluster.user() {
+        if begin.elapsed() > 2 * START_LIMIT {
+            let why = format!("an older PostgreSQL (process {pid}) still has {}", cluster.dir().display());
             return Err(RuntimeError::not_started(SERVICE, why, log.to_path_buf()));
+        }
+        if begin.elapsed() > Duration::from_secs(5) && !told {
+            told = true;
+            tracing::info!(pid, "Waiting for an older PostgreSQL to end");
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }
 
-fn is_postgres(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres")
-}
-
-/// Process id and state, from the lines 1 and 8 of postmaster.pid.
-fn postmaster(data: &Path) -> Option<(u32, String)> {
-    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    let mut lines = text.lines();
-    let pid = lines.next()?.trim().parse().ok()?;
-    Some((pid, lines.nth(6).unwrap_or("").trim().to_owned()))
-}
-
-fn wait_until_ready(supervisor: &Supervisor, data: &Path, log: &Path) -> Result<(), RuntimeError> {
-    let begin = Instant::now();
+fn wait_until_ready(supervisor: &Supervisor, cluster: &Cluster, log: &Path, from: u64) -> Result<(), RuntimeError> {
+    let mut begin = Instant::now();
+    let mut next_word = Duration::from_secs(10);
+    let failed = |why: &str| Err(RuntimeError::not_started(SERVICE, why, log.to_path_buf()));
     loop {
-        match supervisor.pid() {
-            Some(pid) if postmaster(data).is_some_and(|(owner, state)| owner == pid && state == "ready") => {
-                return Ok(());
+        let postmaster = cluster.postmaster();
+        let own = postmaster.filter(|(owner, _)| supervisor.pid() == Some(*owner));
+        match own.as_ref().map(|(_, state)| &**state) {
+            Some("ready") => return Ok(()),
+            // It recovers from a crash: to give up would only begin that again.
+            Some("starting") => {
+                if begin.elapsed() > next_word {
+                    tracing::info!(log = %log.display(), "PostgreSQL recovers from a crash and is not ready yet");
+                    begin = Instant::now();
+                    next_word = Duration::from_secs(30);
+                }
             }
-            None => return Err(RuntimeError::not_started(SERVICE, "it ended at once", log.to_path_buf())),
-            Some(_) if begin.elapsed() > START_LIMIT => {
-                return Err(RuntimeError::not_started(SERVICE, "it was not ready within a minute", log.to_path_buf()));
-            }
-            Some(_) => std::thread::sleep(Duration::from_millis(5)),
+            _ if begin.elapsed() > START_LIMIT => return failed("it was not ready within a minute"),
+            _ if supervisor.ended() >= TRIES && !is_passing(log, from) => return failed("it ended at once"),
+            _ => {}
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Backends of a postmaster that was killed hold its shared memory until they have noticed: it goes away by itself.
+fn is_passing(log: &Path, from: u64) -> bool {
+    use std::io::{Read as _, Seek as _};
+    let mut words = Vec::new();
+    let read = File::open(log).and_then(|mut file| {
+        file.seek(io::SeekFrom::Start(from))?;
+        file.read_to_end(&mut words)
+    });
+    let words = String::from_utf8_lossy(&words);
+    let last = words.lines().rev().find(|line| line.contains("FATAL"));
+    read.is_ok() && last.is_some_and(|line| line.contains("pre-existing shared memory") || line.contains("lock file"))
 }

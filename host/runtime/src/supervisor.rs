@@ -1,8 +1,7 @@
 //! One service: spawned by a thread that lives as long as it, started again when it dies.
 
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,15 +12,51 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 /// A service that ran this long starts again without waiting.
 const STABLE: Duration = Duration::from_secs(30);
 
-/// A running service.
+/// How a service is asked to end.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    pub signal: i32,
+    /// It is killed when it has not ended by then.
+    pub patience: Duration,
+}
+
+/// A running service. Stopped when dropped.
 #[derive(Debug)]
 pub struct Supervisor {
+    shared: Arc<Shared>,
+    ending: Ending,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
     name: &'static str,
-    /// 0: not up.
-    pid: Arc<AtomicU32>,
-    stopping: Arc<AtomicBool>,
-    stop_signal: i32,
-    thread: JoinHandle<()>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: not up. Set back before the process is reaped, so that it never names one that is not ours.
+    pid: Option<u32>,
+    stopping: bool,
+    /// How often it ended unasked.
+    ended: u32,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is a few plain values: whole, whatever panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, state: &State, signal: i32) {
+        if let Some(pid) = state.pid {
+            // SAFETY: the lock is held, and the watch reaps only after it took `pid` away under it: the process is a child of
+            // ours that has not been waited for.
+            unsafe { libc::kill(pid as i32, signal) };
+        }
+    }
 }
 
 impl Supervisor {
@@ -29,18 +64,16 @@ impl Supervisor {
     /// the service has ended. `command` is asked again at each restart. Returns when the first spawn was tried.
     pub fn start(
         name: &'static str,
-        stop_signal: i32,
+        ending: Ending,
         command: impl Fn() -> std::io::Result<Command> + Send + 'static,
     ) -> std::io::Result<Self> {
-        let pid = Arc::new(AtomicU32::new(0));
-        let stopping = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared { name, state: Mutex::default(), changed: Condvar::new() });
         let (tell, told) = mpsc::sync_channel(1);
-        let watch = Watch { name, pid: pid.clone(), stopping: stopping.clone() };
+        let watch = Watch(shared.clone());
         let thread = std::thread::Builder::new().name(format!("watch-{name}")).spawn(move || {
-            let first = command().and_then(|mut command| command.spawn());
-            match first {
+            match command().and_then(|mut command| command.spawn()) {
                 Ok(child) => {
-                    watch.pid.store(child.id(), Ordering::SeqCst);
+                    watch.0.state().pid = Some(child.id());
                     let _ = tell.send(Ok(()));
                     watch.run(child, &command);
                 }
@@ -48,44 +81,53 @@ impl Supervisor {
             }
         })?;
         told.recv().map_err(std::io::Error::other)??;
-        Ok(Self { name, pid, stopping, stop_signal, thread })
+        Ok(Self { shared, ending, thread: Some(thread) })
     }
 
     /// Its process, while it is up.
     pub fn pid(&self) -> Option<u32> {
-        Some(self.pid.load(Ordering::SeqCst)).filter(|pid| *pid != 0)
+        self.shared.state().pid
     }
 
-    /// Asks it to end, and waits. Kills it after ten seconds.
+    /// How often it has ended unasked so far.
+    pub fn ended(&self) -> u32 {
+        self.shared.state().ended
+    }
+
+    /// Asks it to end, and waits; kills it when its patience is over. Dropping does the same.
     pub fn stop(self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        drop(self);
+    }
+
+    fn end(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         let begin = Instant::now();
-        let mut asked = 0;
-        while !self.thread.is_finished() {
-            let pid = self.pid.load(Ordering::SeqCst);
-            if pid != 0 && asked != pid {
-                asked = pid;
-                signal(pid, self.stop_signal);
+        let mut state = self.shared.state();
+        state.stopping = true;
+        self.shared.changed.notify_all();
+        let mut asked = None;
+        while !thread.is_finished() {
+            if asked != state.pid {
+                asked = state.pid;
+                self.shared.signal(&state, self.ending.signal);
             }
-            if pid != 0 && begin.elapsed() > Duration::from_secs(10) {
-                warn!(service = self.name, "Did not stop within 10 s, killing it");
-                signal(pid, libc::SIGKILL);
+            if begin.elapsed() > self.ending.patience && state.pid.is_some() {
+                warn!(service = self.shared.name, after = ?self.ending.patience, "Did not stop, killing it");
+                self.shared.signal(&state, libc::SIGKILL);
             }
-            std::thread::park_timeout(Duration::from_millis(5));
+            let waited = self.shared.changed.wait_timeout(state, Duration::from_millis(5));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
-fn signal(pid: u32, signal: i32) {
-    // SAFETY: the process is a child of ours that has not been waited for: `pid` is set back to 0 first.
-    unsafe { libc::kill(pid as i32, signal) };
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
-struct Watch {
-    name: &'static str,
-    pid: Arc<AtomicU32>,
-    stopping: Arc<AtomicBool>,
-}
+struct Watch(Arc<Shared>);
 
 impl Watch {
     fn run(&self, mut child: Child, command: &impl Fn() -> std::io::Result<Command>) {
@@ -93,29 +135,42 @@ impl Watch {
         loop {
             let begin = Instant::now();
             self.wait(&mut child);
-            if self.stopping.load(Ordering::SeqCst) {
-                return;
-            }
             if begin.elapsed() > STABLE {
                 backoff = FIRST_BACKOFF;
             }
             loop {
-                std::thread::sleep(backoff);
+                if self.stopped_within(backoff) {
+                    return;
+                }
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
-                if self.stopping.load(Ordering::SeqCst) {
+                // Spawned under the lock: whoever wants to stop sees the process or keeps it from being made.
+                let mut state = self.0.state();
+                if state.stopping {
                     return;
                 }
                 match command().and_then(|mut command| command.spawn()) {
                     Ok(next) => {
-                        info!(service = self.name, pid = next.id(), "Started again");
-                        self.pid.store(next.id(), Ordering::SeqCst);
+                        info!(service = self.0.name, pid = next.id(), "Started again");
+                        state.pid = Some(next.id());
                         child = next;
                         break;
                     }
-                    Err(error) => error!(service = self.name, %error, "Cannot start again"),
+                    Err(error) => error!(service = self.0.name, %error, "Cannot start again"),
                 }
             }
         }
+    }
+
+    /// Sleeps, unless somebody stops it.
+    fn stopped_within(&self, time: Duration) -> bool {
+        let begin = Instant::now();
+        let mut state = self.0.state();
+        while !state.stopping {
+            let Some(left) = time.checked_sub(begin.elapsed()) else { return false };
+            let waited = self.0.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     /// Waits without reaping first, so that `pid` never names a process that is not ours.
@@ -129,11 +184,16 @@ impl Watch {
                 break;
             }
         }
-        self.pid.store(0, Ordering::SeqCst);
+        let stopping = {
+            let mut state = self.0.state();
+            state.pid = None;
+            state.ended += u32::from(!state.stopping);
+            state.stopping
+        };
         match child.wait() {
-            Ok(status) if self.stopping.load(Ordering::SeqCst) => info!(service = self.name, %status, "Stopped"),
-            Ok(status) => error!(service = self.name, %status, "Ended unasked, starting it again"),
-            Err(error) => error!(service = self.name, %error, "Cannot wait for it"),
+            Ok(status) if stopping => info!(service = self.0.name, %status, "Stopped"),
+            Ok(status) => error!(service = self.0.name, %status, "Ended unasked, starting it again"),
+            Err(error) => error!(service = self.0.name, %error, "Cannot wait for it"),
         }
     }
 }

@@ -1,19 +1,24 @@
 //! The private Valkey, on a unix socket, keeping nothing on disk: what it carries can be fed again from PostgreSQL.
 
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::RuntimeConfig;
-use crate::error::RuntimeError;
+use crate::error::{Prepare as _, RuntimeError};
 use crate::sockets::{private_dir, short_dir};
 use crate::spawn;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Ending, Supervisor};
 
 const SERVICE: &str = "Valkey";
+const ENDING: Ending = Ending { signal: libc::SIGTERM, patience: Duration::from_secs(10) };
+/// Leads to the socket of the Valkey that runs, for other processes of this data folder.
+const CURRENT: &str = "valkey.sock";
 
 /// Starts it and waits until it answers PING.
 pub fn start(config: &RuntimeConfig) -> Result<Supervisor, RuntimeError> {
@@ -36,21 +41,54 @@ pub fn start(config: &RuntimeConfig) -> Result<Supervisor, RuntimeError> {
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
     };
-    let supervisor = Supervisor::start("valkey", libc::SIGTERM, command)
-        .map_err(|error| RuntimeError::not_started(SERVICE, error.to_string(), log.clone()))?;
+    let supervisor = Supervisor::start("valkey", ENDING, command)
+        .map_err(|error| RuntimeError::not_spawned(SERVICE, error, log.clone()))?;
     let begin = Instant::now();
     while !answers(&socket) {
-        if supervisor.pid().is_none() || begin.elapsed() > Duration::from_secs(20) {
+        if supervisor.ended() > 2 || begin.elapsed() > Duration::from_secs(20) {
             return Err(RuntimeError::not_started(SERVICE, "it does not answer", log));
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+    show(config, &socket)?;
     Ok(supervisor)
 }
 
-/// How `queue` reaches it.
+/// How `queue` reaches the one that this process started.
 pub fn url(config: &RuntimeConfig) -> String {
-    format!("redis+unix://{}", socket(config).display())
+    url_of(&socket(config))
+}
+
+/// How `queue` reaches the one that another process started, now and after that process was started again.
+pub fn url_of_other(config: &RuntimeConfig) -> String {
+    url_of(&short_dir(&config.data_dir).join(CURRENT))
+}
+
+/// Does the one that another process started?
+pub fn other_answers(config: &RuntimeConfig) -> bool {
+    answers(&short_dir(&config.data_dir).join(CURRENT))
+}
+
+/// A folder may have any name: what means something in a URL is written as its number.
+fn url_of(socket: &Path) -> String {
+    let mut url = "redis+unix://".to_owned();
+    for byte in socket.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}
+
+/// In one step: whoever connects finds the old one or the new one.
+fn show(config: &RuntimeConfig, socket: &Path) -> Result<(), RuntimeError> {
+    let current = short_dir(&config.data_dir).join(CURRENT);
+    let staging = current.with_extension("new");
+    let _ = fs::remove_file(&staging);
+    std::os::unix::fs::symlink(socket, &staging).prepare(&staging)?;
+    fs::rename(&staging, &current).prepare(&current)
 }
 
 fn socket(config: &RuntimeConfig) -> PathBuf {

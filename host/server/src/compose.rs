@@ -1,6 +1,5 @@
 //! Builds the parts in their order, and takes them apart in the other.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,12 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use api::{ApiState, Jobs};
-use blobs::{Blobs, Inbox, StorageBackend};
 use gallery::{Gallery, GallerySettings, Parts};
 use inference::Inference;
 use media::{Limits, ThumbnailSpec};
 use pipelines::{Definition, Feeder, Pipelines, Worker, WorkerConfig};
-use plugin_host::{HostConfig, Lent, OperatorGrant, PluginHost};
+use plugin_host::{HostConfig, Lent, PluginHost};
 use queue::Queue;
 use runtime::{RuntimeConfig, Services};
 use store::{Store, StoreConfig};
@@ -22,8 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, QueueName, SystemClock};
 
-use crate::settings::Backend;
-use crate::{Settings, plugins};
+use crate::{Settings, metrics, plugins, storage};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,39 +60,33 @@ impl Running {
     }
 }
 
-/// Starts a role. `queues`: those that it works on; none: all. `metrics` renders /metrics.
+/// Starts a role. `queues`: those that it works on; none: all. `rendered` renders /metrics.
 pub async fn start(
     settings: &Settings,
     role: Role,
     queues: Vec<QueueName>,
-    metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    rendered: Arc<dyn Fn() -> String + Send + Sync>,
 ) -> Result<Running> {
-    let services = services(settings).await?;
-    let url = |own: &str, embedded: Option<&str>| {
-        if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
-    };
-    let database_url = url(&settings.database.url, services.as_ref().and_then(Services::database_url));
-    let redis_url = url(&settings.redis.url, services.as_ref().and_then(Services::redis_url));
-    let store = Store::new(&StoreConfig { url: database_url, pool_size: settings.database.pool_size })?;
-    store.migrate().await.context("the database")?;
-    let queue =
-        Queue::connect(&redis_url, Duration::from_secs(settings.workers.takeover.max(1))).await.context("Redis")?;
-    let (gallery, inference) = gallery(settings, store, queue).await?;
     let pipelines = Pipelines::new(definitions(&settings.pipelines)?);
+    known(&queues, &pipelines.queues())?;
+    let services = services(settings, role).await?;
+    let (store, queue) = connect(settings, services.as_ref()).await?;
+    let (gallery, inference) = gallery(settings, role, store, queue).await?;
     pipelines.check(&gallery.plugins())?;
+    gallery.restore_pauses(&pipelines.queues()).await.context("the pauses of the queues")?;
     let spec = spec(settings);
     let feeder = Feeder::new(gallery.clone(), pipelines.clone(), spec.clone());
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(plugins::unload_idle(inference, stop.clone()));
+    tasks.spawn(metrics::watch(gallery.clone(), pipelines.queues(), stop.clone()));
+    tasks.spawn(talk(gallery.clone(), stop.clone()));
     tasks.spawn({
         let (feeder, stop) = (feeder.clone(), stop.clone());
         async move { feeder.run(stop).await }
     });
     if role != Role::Serve {
-        let limits = Limits { max_pixels: settings.media.max_megapixels * 1_000_000, ..Limits::default() };
-        let (concurrency, decoding) = (settings.workers.concurrency, settings.workers.decoding);
-        let config = WorkerConfig { queues, concurrency, decoding, spec, limits };
+        let config = worker(settings, queues, spec);
         let worker = Worker::new(gallery.clone(), pipelines, config).context("cannot start a worker")?;
         tasks.spawn(worker.run(stop.clone()));
     }
@@ -104,12 +95,57 @@ pub async fn start(
         let state = ApiState {
             gallery: gallery.clone(),
             jobs: Arc::new(Backfills(feeder)),
-            metrics,
+            metrics: rendered,
             secure_cookies: settings.server.secure_cookies,
         };
         address = Some(listen(settings, state, &stop, &mut tasks).await?);
     }
     Ok(Running { address, gallery, stop, tasks, services })
+}
+
+/// A queue that nobody fills would be waited at for ever.
+fn known(asked: &[QueueName], queues: &[QueueName]) -> Result<()> {
+    for queue in asked.iter().filter(|queue| !queues.contains(queue)) {
+        let likeness = |other: &&QueueName| strsim::jaro_winkler(&queue.0, &other.0);
+        let nearest = queues.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let hint = match nearest.filter(|nearest| likeness(nearest) > 0.7) {
+            Some(nearest) => format!("did you mean {:?}?", nearest.0),
+            None => format!("there are {}", queues.iter().map(|queue| &*queue.0).collect::<Vec<_>>().join(", ")),
+        };
+        bail!("no pipeline has a queue {:?}; {hint}", queue.0);
+    }
+    Ok(())
+}
+
+async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
+    let url = |own: &str, embedded: Option<&str>| {
+        if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
+    };
+    let database_url = url(&settings.database.url, services.and_then(Services::database_url));
+    let redis_url = url(&settings.redis.url, services.and_then(Services::redis_url));
+    let ca = Some(&*settings.database.ca).filter(|ca| !ca.as_os_str().is_empty());
+    let config = StoreConfig { url: database_url, pool_size: settings.database.pool_size };
+    let store = Store::trusting(&config, ca)?;
+    store.migrate().await.context("the database")?;
+    let takeover = Duration::from_secs(settings.workers.takeover.max(1));
+    let queue = Queue::connect(&redis_url, takeover).await.context("Redis")?;
+    Ok((store, queue))
+}
+
+/// Hears the other processes of this installation and is heard by them, until `stop`.
+async fn talk(gallery: Gallery, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = gallery.queue().listen() => {}
+        () = gallery.events().carry(gallery.queue()) => {}
+    }
+}
+
+fn worker(settings: &Settings, queues: Vec<QueueName>, spec: ThumbnailSpec) -> WorkerConfig {
+    let limits = Limits { max_pixels: settings.media.max_megapixels * 1_000_000, ..Limits::default() };
+    let (concurrency, decoding) = (settings.workers.concurrency, settings.workers.decoding);
+    let grace = Duration::from_secs(settings.workers.grace);
+    WorkerConfig { queues, concurrency, decoding, spec, limits, grace }
 }
 
 async fn listen(
@@ -132,7 +168,8 @@ async fn listen(
     Ok(address)
 }
 
-async fn services(settings: &Settings) -> Result<Option<Services>> {
+/// `serve` and `work` are parts of one installation: they share the services, whoever of them has started them.
+async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
     let config = RuntimeConfig {
         data_dir: settings.data_dir.clone(),
         kit: settings.kit.clone(),
@@ -142,25 +179,23 @@ async fn services(settings: &Settings) -> Result<Option<Services>> {
     if !config.postgres && !config.valkey {
         return Ok(None);
     }
-    Ok(Some(tokio::task::spawn_blocking(move || Services::start(&config)).await??))
+    if role != Role::All && config.postgres != config.valkey {
+        let (set, other) = if config.postgres { ("redis", "database") } else { ("database", "redis") };
+        bail!(
+            "{set}.url is set and {other}.url is not: on each machine this would be another {other}, and the processes would \
+             not know each other's work. Set both, or run `latent` without a role"
+        );
+    }
+    let start = if role == Role::All { Services::start } else { Services::start_or_attach };
+    Ok(Some(tokio::task::spawn_blocking(move || start(&config)).await??))
 }
 
-async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<(Gallery, Arc<Inference>)> {
+async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) -> Result<(Gallery, Arc<Inference>)> {
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
     let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
-    let mut backends: HashMap<String, Arc<dyn StorageBackend>> = HashMap::new();
-    for (name, backend) in &settings.storage.backend {
-        initialise(&store, name, backend).await?;
-        let loaded = storage(settings, &host, backend).await;
-        backends.insert(name.clone(), loaded.with_context(|| format!("[storage.backend.{name}]"))?);
-    }
-    // Uploads are linked into the library, which is possible within one file system only: the inbox lies beside it.
-    let originals = settings.storage.backend.get(&settings.storage.originals);
-    let inbox = originals.map_or_else(|| settings.data_dir.join("inbox"), |backend| beside(&backend.files));
-    let inbox = Inbox::open(inbox.clone()).with_context(|| format!("the inbox {}", inbox.display()))?;
-    let blobs = Blobs::new(inbox, backends, &settings.storage.originals, &settings.storage.derivatives)?;
+    let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let gallery = Gallery::new(Parts {
         store,
         blobs: Arc::new(blobs),
@@ -176,44 +211,8 @@ async fn gallery(settings: &Settings, store: Store, queue: Queue) -> Result<(Gal
     Ok((gallery, inference))
 }
 
-/// `.inbox` in the folder of the originals: hidden from listings, and as well mounted as they are.
-fn beside(files: &Path) -> std::path::PathBuf {
-    files.join(".inbox")
-}
-
-/// Makes the folder and its marker once, ever. A folder that should have a marker and has none is not mounted: nothing may be
-/// made in its place.
-async fn initialise(store: &Store, name: &str, backend: &Backend) -> Result<()> {
-    let key = format!("storage.{name}.initialised");
-    let marker = backend.files.join(".latent");
-    if store.fact(&key).await?.is_some() {
-        if !marker.exists() {
-            bail!(
-                "[storage.backend.{name}]: {} is missing. It was there before: is the disk mounted? Nothing is written before it is",
-                marker.display()
-            );
-        }
-        return Ok(());
-    }
-    std::fs::create_dir_all(&backend.files).with_context(|| format!("cannot make {}", backend.files.display()))?;
-    std::fs::write(&marker, "This folder belongs to a Latent library. Without this file nothing is written here.\n")
-        .with_context(|| format!("cannot write {}", marker.display()))?;
-    Ok(store.set_fact(&key, &serde_json::json!({ "files": backend.files })).await?)
-}
-
-async fn storage(settings: &Settings, host: &PluginHost, backend: &Backend) -> Result<Arc<dyn StorageBackend>> {
-    let path = settings.kit.join("plugins").join(format!("{}.wasm", backend.plugin));
-    let wasm = std::fs::read(&path).with_context(|| format!("cannot read the plugin {}", path.display()))?;
-    let grant = OperatorGrant {
-        files: Some(backend.files.clone()),
-        settings: backend.settings.clone(),
-        ..OperatorGrant::default()
-    };
-    Ok(host.load(wasm.into(), &grant).await?.storage())
-}
-
 /// An operator's own pipelines, or those that the binary carries.
-fn definitions(folder: &Path) -> Result<Vec<Definition>> {
+pub fn definitions(folder: &Path) -> Result<Vec<Definition>> {
     const INGEST: &str = include_str!("../../../config/pipelines/ingest.toml");
     if folder.as_os_str().is_empty() {
         return Ok(vec![Definition::parse("ingest.toml", INGEST)?]);

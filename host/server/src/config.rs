@@ -18,36 +18,96 @@ pub enum ConfigError {
     Syntax { origin: String, why: String },
     #[error("{origin}: there is no setting {key:?}{hint}")]
     Unknown { origin: String, key: String, hint: String },
-    #[error("{0}")]
-    Value(String),
+    #[error("{origin}: {key}: {why}")]
+    Value { origin: String, key: String, why: String },
 }
 
-/// Reads and merges. `environment` is what [`std::env::vars`] gives.
+/// Reads and merges. `environment` is what [`environment`] gives.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, ConfigError> {
     let defaults = parse("config/default.toml", DEFAULTS)?;
-    let mut merged = defaults.clone();
+    let mut layers = Vec::new();
     if let Some(path) = file {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         let origin = path.display().to_string();
-        let table = parse(&origin, &text)?;
-        check(&origin, &defaults, &table, "")?;
-        merge(&mut merged, table);
+        layers.push((origin.clone(), parse(&origin, &text)?));
     }
     for (name, value) in environment {
         if let Some(key) = name.strip_prefix(PREFIX) {
-            let table = from_environment(key, &value);
-            check(&name, &defaults, &table, "")?;
-            merge(&mut merged, table);
+            layers.push((name.clone(), from_environment(key, &value)));
         }
     }
-    let mut settings: Settings =
-        merged.try_into().map_err(|error: toml::de::Error| ConfigError::Value(error.message().to_owned()))?;
+    let mut merged = defaults.clone();
+    for (origin, table) in &layers {
+        check(origin, &defaults, table, "")?;
+        merge(&mut merged, table.clone());
+    }
+    let mut settings: Settings = merged.try_into().map_err(|error: toml::de::Error| at(&layers, &error))?;
+    ranges(&settings).map_err(|(key, why)| of(&layers, key.to_owned(), why))?;
     fill_in(&mut settings);
     Ok(settings)
+}
+
+/// The variables of this process that are settings.
+///
+/// # Errors
+/// One of them is no UTF-8. What is none of ours may be anything.
+pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    let mut ours = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let Ok(value) = value.into_string() else {
+            let key = name.trim_start_matches(PREFIX).to_lowercase();
+            return Err(ConfigError::Value { origin: name.to_owned(), key, why: "is no UTF-8".into() });
+        };
+        ours.push((name.to_owned(), value));
+    }
+    Ok(ours)
+}
+
+/// Whose value a failed one is: toml says the key in a line of its own, "in `server.port`".
+fn at(layers: &[(String, Table)], error: &toml::de::Error) -> ConfigError {
+    let text = error.to_string();
+    let key = text.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+    of(layers, key.unwrap_or("(somewhere)").to_owned(), error.message().to_owned())
+}
+
+/// The last layer that sets the key has set what counts.
+fn of(layers: &[(String, Table)], key: String, why: String) -> ConfigError {
+    let sets = |table: &Table| {
+        let mut parts = key.split('.');
+        let first = parts.next().and_then(|part| table.get(part));
+        parts
+            .try_fold(first, |value, part| Some(value?.as_table().and_then(|table| table.get(part))))
+            .flatten()
+            .is_some()
+    };
+    let origin = layers.iter().rev().find(|(_, table)| sets(table)).map(|(origin, _)| origin.clone());
+    ConfigError::Value { origin: origin.unwrap_or_else(|| "the settings".into()), key, why }
+}
+
+/// Numbers that a type allows and a server does not.
+fn ranges(settings: &Settings) -> Result<(), (&'static str, String)> {
+    let media = &settings.media;
+    let bounded: [(&'static str, u64, u64, u64); 8] = [
+        ("database.pool-size", settings.database.pool_size as u64, 1, 1_000),
+        ("media.max-megapixels", media.max_megapixels, 1, 10_000),
+        ("media.preview", media.preview.into(), 100, 8_000),
+        ("media.preview-quality", media.preview_quality.into(), 1, 100),
+        ("media.thumbnail", media.thumbnail.into(), 16, 2_000),
+        ("media.thumbnail-quality", media.thumbnail_quality.into(), 1, 100),
+        ("workers.takeover", settings.workers.takeover, 1, 86_400),
+        ("uploads.max-size", settings.uploads.max_size, 1, u64::MAX),
+    ];
+    for (key, value, least, most) in bounded {
+        if !(least..=most).contains(&value) {
+            return Err((key, format!("{value} is not between {least} and {most}")));
+        }
+    }
+    Ok(())
 }
 
 /// The settings in force as TOML, without what must not be seen.
@@ -158,12 +218,13 @@ fn default_data_dir() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return "/var/lib/latent".into();
     }
-    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    std::env::var_os("XDG_DATA_HOME").map_or_else(|| home().join(".local/share"), PathBuf::from).join("latent")
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let share = || set("HOME").unwrap_or_else(|| PathBuf::from("/")).join(".local/share");
+    set("XDG_DATA_HOME").unwrap_or_else(share).join("latent")
 }
 
 fn default_kit() -> PathBuf {
-    if let Some(kit) = std::env::var_os("LATENT_KIT") {
+    if let Some(kit) = std::env::var_os("LATENT_KIT").filter(|kit| !kit.is_empty()) {
         return kit.into();
     }
     std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("kit"))).unwrap_or_else(|| "kit".into())
@@ -177,8 +238,15 @@ fn without_password(url: &str) -> String {
         let user = login.split_once(':').map_or(login, |(user, _)| user);
         return format!("{scheme}://{user}:***@{host}");
     }
-    url.split_whitespace()
-        .map(|part| if part.starts_with("password=") { "password=***" } else { part })
-        .collect::<Vec<_>>()
-        .join(" ")
+    // Values may be quoted, with spaces in them.
+    let Some((before, secret)) = url.split_once("password=") else { return url.to_owned() };
+    let mut escaped = false;
+    let quoted = secret.starts_with('\'');
+    let end = secret.char_indices().skip(usize::from(quoted)).find(|(_, letter)| {
+        let ends = !escaped && if quoted { *letter == '\'' } else { letter.is_whitespace() || *letter == '&' };
+        escaped = !escaped && *letter == '\\';
+        ends
+    });
+    let rest = end.map_or("", |(at, _)| &secret[at + usize::from(quoted)..]);
+    format!("{before}password=***{rest}")
 }

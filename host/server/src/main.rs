@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use server::settings::LogFormat;
-use server::{Role, Settings, config};
-use tokio::signal::unix::{SignalKind, signal};
+use server::{Role, Settings, config, metrics};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use types::QueueName;
 
@@ -35,8 +34,14 @@ enum Command {
     /// Serves and works, in one process (default).
     All,
     /// Serves HTTP only; somebody else has to work.
+    ///
+    /// On one machine it shares the embedded services of a `latent work` with the same data-dir; the process that started first
+    /// has to outlive the other. On several machines set database.url and redis.url for all.
     Serve,
     /// Works only.
+    ///
+    /// On one machine it shares the embedded services of a `latent serve` with the same data-dir; the process that started first
+    /// has to outlive the other. On several machines set database.url and redis.url for all.
     Work {
         /// Queues to work on, separated by commas; all unless said.
         #[arg(long, value_delimiter = ',')]
@@ -86,16 +91,13 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let settings = config::load(cli.config.as_deref(), std::env::vars())?;
+    let settings = config::load(cli.config.as_deref(), config::environment()?)?;
     let (role, queues) = match cli.command.unwrap_or(Command::All) {
         Command::All => (Role::All, Vec::new()),
         Command::Serve => (Role::Serve, Vec::new()),
         Command::Work { queues } => (Role::Work, queues),
         Command::Model { command } => return model(&settings, command),
-        Command::Config { command: ConfigCommand::Check } => {
-            println!("The settings are in order.");
-            return Ok(());
-        }
+        Command::Config { command: ConfigCommand::Check } => return check(&settings),
         Command::Config { command: ConfigCommand::Print } => {
             print!("{}", config::print(&settings));
             return Ok(());
@@ -103,7 +105,19 @@ fn run(cli: Cli) -> Result<()> {
     };
     log(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
-    runtime.block_on(serve(&settings, role, queues.into_iter().map(QueueName).collect()))
+    let served = runtime.block_on(serve(&settings, role, queues.into_iter().map(QueueName).collect()));
+    // What was given back may still be in the hands of a thread.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+fn check(settings: &Settings) -> Result<()> {
+    let wrong = server::check(settings);
+    if wrong.is_empty() {
+        println!("The settings are in order.");
+        return Ok(());
+    }
+    bail!("the settings are not in order:\n  {}", wrong.join("\n  "))
 }
 
 fn model(settings: &Settings, command: ModelCommand) -> Result<()> {
@@ -126,21 +140,46 @@ fn log(settings: &Settings) -> Result<()> {
 }
 
 async fn serve(settings: &Settings, role: Role, queues: Vec<QueueName>) -> Result<()> {
-    let recorder = PrometheusBuilder::new().install_recorder().context("metrics")?;
-    let render = Arc::new(move || recorder.render());
-    // Asked for first: a signal during the start must stop it in order, too.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let running = server::start(settings, role, queues, render).await?;
+    let handle = metrics::install()?;
+    tokio::spawn(metrics::keep_up(handle.clone()));
+    let mut signals = Signals::new()?;
+    let running = tokio::select! {
+        started = server::start(settings, role, queues, metrics::renderer(handle)) => started?,
+        // The services that have started end with us: they get a signal when their parent is gone.
+        code = signals.next() => leave(code),
+    };
     match running.address {
         Some(address) => println!("Latent is ready at http://{address}"),
         None => println!("Latent is ready and works."),
     }
+    signals.next().await;
+    tracing::info!("Stopping; a second signal stops at once");
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = running.stop() => Ok(()),
+        code = signals.next() => leave(code),
     }
-    tracing::info!("Stopping");
-    running.stop().await;
-    Ok(())
+}
+
+fn leave(code: i32) -> ! {
+    tracing::warn!("Leaving at once; what was under way is done again after the next start");
+    std::process::exit(code)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one, and gives the exit code that shells know it by.
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => 143,
+            _ = self.interrupt.recv() => 130,
+        }
+    }
 }

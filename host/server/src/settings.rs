@@ -38,6 +38,7 @@ pub struct Server {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Database {
     pub url: String,
+    pub ca: PathBuf,
     pub pool_size: usize,
 }
 
@@ -83,6 +84,8 @@ pub struct Workers {
     pub decoding: usize,
     /// Seconds.
     pub takeover: u64,
+    /// Seconds.
+    pub grace: u64,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

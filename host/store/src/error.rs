@@ -16,6 +16,11 @@ pub enum StoreError {
     Failed(String),
     #[error("database.url is not understood: {0}")]
     Url(String),
+    #[error("TLS to the database: {0}")]
+    Tls(String),
+    /// The server is one that cannot do what we need; the text says what to do.
+    #[error("{0}")]
+    Unfit(String),
     #[error("the database could not be migrated: {0}")]
     Migration(String),
 }

@@ -24,4 +24,13 @@ impl Store {
         client.execute(&statement, &[&key, &value]).await?;
         Ok(())
     }
+    /// What was noted under `key`; `value`, which is noted, where nothing was. Processes that ask at once get the same.
+    pub async fn fact_or(&self, key: &str, value: &Value) -> Result<Value> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("INSERT INTO system_metadata (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+            .await?;
+        client.execute(&statement, &[&key, &value]).await?;
+        Ok(self.fact(key).await?.unwrap_or_else(|| value.clone()))
+    }
 }

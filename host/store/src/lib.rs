@@ -16,9 +16,10 @@ pub mod removal;
 pub mod search;
 pub mod steps;
 pub mod timeline;
+mod tls;
 mod turn;
 pub mod uploads;
 
 pub use error::{Result, StoreError};
-pub use pool::{Store, StoreConfig};
+pub use pool::{PoolStatus, Store, StoreConfig};
 pub use turn::Turn;

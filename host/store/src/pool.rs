@@ -1,15 +1,18 @@
 //! Connections.
 
+use std::path::Path;
 use std::str::FromStr as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::NoTls;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Result, StoreError};
+use crate::tls;
+
+/// Whoever asks whether we are ready does not wait for long.
+const PING_LIMIT: Duration = Duration::from_secs(2);
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -17,6 +20,15 @@ pub struct StoreConfig {
     /// `postgresql://…` or `host=… user=… dbname=…`; a host that starts with `/` is a folder with a unix socket.
     pub url: String,
     pub pool_size: usize,
+}
+
+/// Connections, for those who measure.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolStatus {
+    pub open: usize,
+    pub idle: usize,
+    /// Statements that wait for one.
+    pub waiting: usize,
 }
 
 /// The database. Cheap to clone.
@@ -31,13 +43,22 @@ impl Store {
     /// # Errors
     /// The URL is not understood.
     pub fn new(config: &StoreConfig) -> Result<Self> {
-        let mut pg =
-            tokio_postgres::Config::from_str(&config.url).map_err(|error| StoreError::Url(error.to_string()))?;
+        Self::trusting(config, None)
+    }
+
+    /// The same. `ca`: a PEM file with the certificates that may vouch for the server, instead of those that this machine trusts.
+    ///
+    /// # Errors
+    /// The URL is not understood, or the file is none of certificates.
+    pub fn trusting(config: &StoreConfig, ca: Option<&Path>) -> Result<Self> {
+        let mut pg = tokio_postgres::Config::from_str(&known_sslmode(&config.url))
+            .map_err(|error| StoreError::Url(error.to_string()))?;
         pg.application_name("latent").connect_timeout(Duration::from_secs(5));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let tcp = pg.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
         let manager = if tcp && pg.get_ssl_mode() != SslMode::Disable {
-            Manager::from_config(pg, tls(), recycling)
+            let connector = tls::connector(pg.get_ssl_mode(), ca)?;
+            Manager::from_config(pg, connector, recycling)
         } else {
             Manager::from_config(pg, NoTls, recycling)
         };
@@ -61,10 +82,21 @@ impl Store {
         crate::migrate::run(&mut self.client().await?).await
     }
 
-    /// Does the database answer?
+    /// Does the database answer, within two seconds?
     pub async fn ping(&self) -> Result<()> {
-        self.client().await?.simple_query("SELECT 1").await?;
-        Ok(())
+        let limit = Some(PING_LIMIT);
+        let asked = async {
+            let client = self.pool.timeout_get(&Timeouts { wait: limit, create: limit, recycle: limit }).await?;
+            client.simple_query("SELECT 1").await?;
+            Ok(())
+        };
+        let answer = tokio::time::timeout(PING_LIMIT, asked).await;
+        answer.map_err(|_| StoreError::Unavailable("it does not answer".into()))?
+    }
+
+    pub fn pool_status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus { open: status.size, idle: status.available, waiting: status.waiting }
     }
 
     pub(crate) async fn client(&self) -> Result<Object> {
@@ -72,13 +104,10 @@ impl Store {
     }
 }
 
-fn tls() -> MakeRustlsConnect {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    MakeRustlsConnect::new(config)
+/// libpq's words for "and look at the certificate", which `require` does here in any case.
+fn known_sslmode(url: &str) -> String {
+    ["verify-full", "verify-ca"].iter().fold(url.to_owned(), |url, mode| {
+        url.replace(&format!("sslmode={mode}"), "sslmode=require")
+            .replace(&format!("sslmode='{mode}'"), "sslmode=require")
+    })
 }

@@ -108,6 +108,13 @@ pub enum JobKind {
 }
 
 impl Job {
+    /// What it is about: a later job about the same, once done, makes up for one that was given up.
+    pub fn subject(&self) -> String {
+        match &self.kind {
+            JobKind::Pipeline { pipeline, asset, .. } => format!("{pipeline}:{asset}"),
+        }
+    }
+
     /// Two jobs of one key are one job while the first waits.
     pub fn dedup_key(&self) -> String {
         match &self.kind {
