@@ -11,9 +11,12 @@ mod jobs;
 mod latent;
 mod operate;
 mod people;
+mod permissions;
 mod ranges;
+mod routes;
 mod search;
 mod server;
+mod sync;
 mod timeline;
 mod trash;
 mod users;
@@ -26,17 +29,24 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use gallery::Gallery;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use types::{AssetId, QueueName};
 
+use routes::Routes;
+
 pub use error::ApiError;
+pub use permissions::PERMISSIONS;
+pub use routes::{Access, Operation};
 
 /// A JSON body is no photo.
 const JSON_LIMIT: usize = 4 << 20;
@@ -63,11 +73,13 @@ pub trait Jobs: Send + Sync + 'static {
     async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>>;
 }
 
-/// Everything under one router.
-pub fn router(state: ApiState) -> Router {
-    let (socket, events) = websocket::layer(&state);
-    tokio::spawn(events);
-    let api = Router::new()
+/// What there is below /api, and who may call it.
+pub fn operations() -> Vec<Operation> {
+    routes().operations
+}
+
+fn routes() -> Routes {
+    Routes::new()
         .merge(server::routes())
         .merge(auth::routes())
         .merge(users::routes())
@@ -80,8 +92,18 @@ pub fn router(state: ApiState) -> Router {
         .merge(search::routes())
         .merge(jobs::routes())
         .merge(latent::routes())
+}
+
+/// Everything under one router.
+pub fn router(state: ApiState) -> Router {
+    let (socket, events) = websocket::layer(&state);
+    tokio::spawn(events);
+    let api = routes()
+        .router
         .fallback(error::unknown_route)
-        .layer(DefaultBodyLimit::max(JSON_LIMIT));
+        .method_not_allowed_fallback(error::unknown_method)
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_long_json));
     let correlation = HeaderName::from_static("x-correlation-id");
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(correlation.clone(), MakeRequestUuid))
@@ -103,6 +125,20 @@ pub fn router(state: ApiState) -> Router {
         .layer(socket)
         .layer(layers)
         .with_state(state)
+}
+
+/// Is this an instant that PostgreSQL and JavaScript both hold?
+fn is_kept(at: Timestamp) -> bool {
+    (-62_135_596_800..253_402_300_800).contains(&at.as_second())
+}
+
+/// A month of a large library is a megabyte of columns; a photo gets no smaller.
+fn is_long_json(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let short = header(header::CONTENT_LENGTH).and_then(|len| len.parse::<u64>().ok()).is_some_and(|len| len < 1_024);
+    status.is_success()
+        && !short
+        && header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 /// Serves until `stop`, then lets requests under way finish, for a while.

@@ -158,7 +158,7 @@ impl Gallery {
         Ok(self.store().count_assets(user.id, visibility, favorite, trashed).await?)
     }
 
-    async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
+    pub(crate) async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
         let owned = self.store().owned(user.id, ids).await?;
         if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
     }

@@ -1,7 +1,7 @@
 //! What happens, for those who wait for it.
 
 use tokio::sync::broadcast;
-use types::{AssetId, PersonId, UserId};
+use types::{ApiKeyId, AssetId, PersonId, SessionId, UserId};
 
 /// Something that an owner's clients want to know.
 #[derive(Debug, Clone)]
@@ -27,6 +27,16 @@ pub enum Event {
         owner: UserId,
         assets: Vec<AssetId>,
     },
+    /// Somebody signed out: whoever listens with this session hears no more.
+    SessionEnded {
+        owner: UserId,
+        session: SessionId,
+    },
+    /// The same, for a key.
+    ApiKeyDeleted {
+        owner: UserId,
+        key: ApiKeyId,
+    },
     /// The person has a new thumbnail.
     PersonThumbnail {
         owner: UserId,
@@ -43,6 +53,8 @@ impl Event {
             | Self::AssetDeleted { owner, .. }
             | Self::AssetsTrashed { owner, .. }
             | Self::AssetsRestored { owner, .. }
+            | Self::SessionEnded { owner, .. }
+            | Self::ApiKeyDeleted { owner, .. }
             | Self::PersonThumbnail { owner, .. } => *owner,
         }
     }

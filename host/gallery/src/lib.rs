@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod corrections;
 pub mod error;
 pub mod events;
 pub mod failpoint;
@@ -127,7 +128,7 @@ impl Gallery {
         Ok(())
     }
 
-    pub(crate) fn now(&self) -> jiff::Timestamp {
+    pub fn now(&self) -> jiff::Timestamp {
         self.0.parts.clock.now()
     }
 }

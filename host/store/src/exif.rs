@@ -90,11 +90,17 @@ impl Store {
                  ON CONFLICT (asset_id) DO UPDATE SET make = excluded.make, model = excluded.model,
                     lens_model = excluded.lens_model, exposure_time = excluded.exposure_time, f_number = excluded.f_number,
                     focal_length = excluded.focal_length, iso = excluded.iso, orientation = excluded.orientation,
-                    latitude = excluded.latitude, longitude = excluded.longitude, city = excluded.city,
-                    state = excluded.state, country = excluded.country,
+                    
+                    latitude = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.latitude ELSE excluded.latitude END,
+                    longitude = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.longitude ELSE excluded.longitude END,
+                    city = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.city ELSE excluded.city END,
+                    state = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.state ELSE excluded.state END,
+                    country = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.country ELSE excluded.country END,
                     description = CASE WHEN asset_exif.description = '' THEN excluded.description ELSE asset_exif.description END,
-                    rating = coalesce(asset_exif.rating, excluded.rating), time_zone = excluded.time_zone,
-                    date_time_original = excluded.date_time_original, exif_image_width = excluded.exif_image_width,
+                    rating = coalesce(asset_exif.rating, excluded.rating), 
+                    time_zone = CASE WHEN 'date' = ANY(asset_exif.by_hand) THEN asset_exif.time_zone ELSE excluded.time_zone END,
+                    date_time_original = CASE WHEN 'date' = ANY(asset_exif.by_hand) THEN asset_exif.date_time_original
+                        ELSE excluded.date_time_original END, exif_image_width = excluded.exif_image_width,
                     exif_image_height = excluded.exif_image_height, projection_type = excluded.projection_type,
                     fps = excluded.fps",
             )
@@ -129,7 +135,10 @@ impl Store {
             )
             .await?;
         let statement = transaction
-            .prepare_cached("UPDATE asset SET file_created_at = $2, local_date_time = $3 WHERE id = $1")
+            .prepare_cached(
+                "UPDATE asset SET file_created_at = $2, local_date_time = $3
+                 WHERE id = $1 AND NOT EXISTS (SELECT FROM asset_exif WHERE asset_id = $1 AND 'date' = ANY(by_hand))",
+            )
             .await?;
         transaction.execute(&statement, &[&asset.0, &created, &local]).await?;
         Ok(transaction.commit().await?)

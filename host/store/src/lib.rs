@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod corrections;
 pub mod error;
 pub mod exif;
 pub mod faces;

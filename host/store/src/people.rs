@@ -36,6 +36,9 @@ pub struct PersonChanges {
     pub feature_face: Option<FaceId>,
 }
 
+/// Photos from which on somebody without a name is listed.
+pub const LISTED_FROM: i64 = 2;
+
 /// A page of people.
 #[derive(Debug, Clone, Default)]
 pub struct PeoplePage {
@@ -94,7 +97,7 @@ impl Store {
                 LEFT JOIN face f ON f.person_id = p.id AND f.deleted_at IS NULL
                 LEFT JOIN asset a ON a.id = f.asset_id AND {COUNTED}
                 WHERE p.owner_id = $1 GROUP BY p.id
-                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= 2)"
+                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= {LISTED_FROM})"
         );
         let client = self.client().await?;
         let sql = format!("{listed} SELECT count(*), count(*) FILTER (WHERE is_hidden) FROM listed");
