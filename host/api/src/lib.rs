@@ -15,6 +15,7 @@ mod permissions;
 mod ranges;
 mod routes;
 mod search;
+mod serve;
 mod server;
 mod sync;
 mod timeline;
@@ -23,16 +24,13 @@ mod users;
 mod web;
 mod websocket;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use gallery::Gallery;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -47,6 +45,7 @@ use routes::Routes;
 pub use error::ApiError;
 pub use permissions::PERMISSIONS;
 pub use routes::{Access, Operation};
+pub use serve::serve;
 
 /// A JSON body is no photo.
 const JSON_LIMIT: usize = 4 << 20;
@@ -139,27 +138,4 @@ fn is_long_json(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensi
     status.is_success()
         && !short
         && header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"))
-}
-
-/// Serves until `stop`, then lets requests under way finish, for a while.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(());
-    });
-    // A websocket never finishes by itself.
-    let give_up = async {
-        let _ = stopped.await;
-        tokio::time::sleep(Duration::from_secs(10)).await;
-    };
-    tokio::select! {
-        result = server => result,
-        () = give_up => Ok(()),
-    }
 }
