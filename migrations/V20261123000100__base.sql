@@ -115,8 +115,9 @@ CREATE TABLE asset_exif (
     rating             smallint,
     time_zone          text,
     date_time_original timestamptz,
-    -- Somebody corrected the date: what the camera wrote does not change it any more.
-    date_by_hand       boolean NOT NULL DEFAULT false,
+    -- What somebody corrected: 'date' (with the time zone), 'place' (with the coordinates). What the camera wrote does not change
+    -- that any more.
+    by_hand            text[] NOT NULL DEFAULT '{}',
     exif_image_width   integer,
     exif_image_height  integer,
     projection_type    text,

@@ -2,28 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{Client, TestApp};
-
-const PROTECTED: &[(&str, &str)] = &[
-    ("GET", "/users/me"),
-    ("GET", "/timeline/buckets"),
-    ("GET", "/timeline/bucket?timeBucket=2024-03-01"),
-    ("POST", "/assets"),
-    ("DELETE", "/assets"),
-    ("GET", "/assets/01a20b32-903f-7236-a193-63acee4e29e3"),
-    ("GET", "/assets/01a20b32-903f-7236-a193-63acee4e29e3/original"),
-    ("GET", "/assets/01a20b32-903f-7236-a193-63acee4e29e3/thumbnail"),
-    ("POST", "/assets/bulk-upload-check"),
-    ("GET", "/people"),
-    ("POST", "/search/smart"),
-    ("POST", "/search/metadata"),
-    ("GET", "/jobs"),
-    ("PUT", "/jobs/thumbnailGeneration"),
-    ("POST", "/trash/empty"),
-    ("GET", "/api-keys"),
-    ("GET", "/server/statistics"),
-    ("GET", "/latent/assets/01a20b32-903f-7236-a193-63acee4e29e3/errors"),
-];
+use tests::TestApp;
 
 #[tokio::test]
 async fn signs_up_the_first_account_once() {
@@ -99,22 +78,6 @@ async fn guessing_passwords_is_slowed_down() {
         }
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
-}
-
-#[tokio::test]
-async fn nothing_answers_without_a_token_or_with_a_wrong_one() {
-    let app = TestApp::start().await;
-    app.sign_up().await;
-    let wrong = Client { token: Some("A".repeat(43)), ..app.anonymous.clone() };
-    for (method, path) in PROTECTED {
-        for (who, client) in [("nobody", &app.anonymous), ("a wrong token", &wrong)] {
-            let request = client.request(Method::from_bytes(method.as_bytes()).unwrap(), path).json(&json!({}));
-            let answer = request.send().await.unwrap();
-            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path} by {who}");
-            let body: Value = answer.json().await.unwrap();
-            assert!(body["message"].is_string(), "{method} {path}: {body}");
-        }
-    }
 }
 
 #[tokio::test]

@@ -64,16 +64,7 @@ async fn another_user_sees_nothing_of_ours() {
     let client = app.sign_up().await;
     let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
     client.processed(&id).await;
-    let raw = app.database.raw().await;
-    raw.execute(
-        "INSERT INTO app_user (id, email, name, password_hash) SELECT uuidv7(), 'bob@example.org', 'Bob', password_hash FROM app_user",
-        &[],
-    )
-    .await
-    .unwrap();
-    let mut bob = app.anonymous.clone();
-    let login = json!({ "email": "bob@example.org", "password": "correct horse" });
-    bob.token = bob.post("/auth/login", &login).await.ok()["accessToken"].as_str().map(str::to_owned);
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
     for path in ["", "/original", "/thumbnail", "/thumbnail?size=preview"] {
         let answer = bob.get(&format!("/assets/{id}{path}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}: {}", answer.body);

@@ -1,11 +1,16 @@
 //! One binary, every test.
 
+mod access;
 mod accounts;
 mod architecture;
 mod assets;
 mod configuration;
+mod contract;
+mod faces;
 mod faults;
+mod hostile;
 mod inference;
+mod input;
 mod jobs;
 mod page;
 mod people;

@@ -13,8 +13,11 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn connect(client: &Client) -> Socket {
-    let url = format!("{}/api/socket.io/?EIO=4&transport=websocket", client.url.replace("http", "ws"));
-    let mut request = url.into_client_request().unwrap();
+    open(client, "/api/socket.io/?EIO=4&transport=websocket").await
+}
+
+async fn open(client: &Client, path: &str) -> Socket {
+    let mut request = format!("{}{path}", client.url.replace("http", "ws")).into_client_request().unwrap();
     if let Some(token) = &client.token {
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
@@ -61,6 +64,12 @@ async fn tells_of_an_upload_when_its_thumbnail_is_there_and_of_what_becomes_of_i
     let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
     let ready = event(&mut socket, "on_upload_success").await;
     assert_eq!(ready["id"], id.as_str());
+    // The phone listens to this one alone, and has a database table for each of its two halves.
+    let phone = event(&mut socket, "AssetUploadReadyV2").await;
+    insta::assert_json_snapshot!(phone, {
+        ".asset.id" => "[id]", ".asset.ownerId" => "[id]", ".exif.assetId" => "[id]", ".asset.checksum" => "[sha1]",
+        ".asset.createdAt" => "[date]", ".asset.thumbhash" => "[hash]", ".exif.fileSizeInByte" => "[bytes]",
+    }, @"");
     assert!(!client.bytes(&format!("/assets/{id}/thumbnail")).await.is_empty(), "told when it is there");
     client.put(&format!("/assets/{id}"), &serde_json::json!({ "isFavorite": true })).await.ok();
     assert_eq!(event(&mut socket, "on_asset_update").await["isFavorite"], true);
@@ -70,17 +79,72 @@ async fn tells_of_an_upload_when_its_thumbnail_is_there_and_of_what_becomes_of_i
     assert_eq!(event(&mut socket, "on_asset_delete").await, id.as_str());
 }
 
+/// Everything that arrives until the socket closes or says nothing for a while.
+async fn rest(socket: &mut Socket) -> Vec<String> {
+    let mut heard = Vec::new();
+    while let Ok(Some(Ok(message))) = tokio::time::timeout(Duration::from_millis(500), socket.next()).await {
+        match message {
+            Message::Text(text) => heard.push(text.to_string()),
+            Message::Close(_) => break,
+            _ => {}
+        }
+    }
+    heard
+}
+
+async fn is_closed(socket: &mut Socket) -> bool {
+    loop {
+        match tokio::time::timeout(Duration::from_secs(5), socket.next()).await {
+            Ok(None | Some(Ok(Message::Close(_)) | Err(_))) => return true,
+            Ok(Some(Ok(Message::Text(text)))) if text.as_str() == "41" => return true,
+            Ok(Some(Ok(_))) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 #[tokio::test]
 async fn tells_nothing_to_somebody_without_a_token() {
     let app = TestApp::start().await;
-    let mut socket = connect(&app.anonymous).await;
     let client = app.sign_up().await;
-    client.uploaded("a.jpg", photos::jpeg(1)).await;
-    loop {
-        let text = text(&mut socket).await;
-        assert!(!text.contains("on_"), "{text}");
-        if text == "41" || text == "closed" {
-            break;
-        }
-    }
+    let mut socket = connect(&app.anonymous).await;
+    let heard = rest(&mut socket).await;
+    assert!(heard.iter().any(|text| text.contains("unauthorized")), "{heard:?}");
+    let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    client.processed(&id).await;
+    assert_eq!(rest(&mut socket).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn tells_each_of_two_users_of_their_own_alone() {
+    let app = TestApp::start().await;
+    let ann = app.sign_up().await;
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
+    let (mut anns, mut bobs) = (connect(&ann).await, connect(&bob).await);
+    let id = ann.uploaded("a.jpg", photos::jpeg(1)).await;
+    assert_eq!(event(&mut anns, "on_upload_success").await["id"], id.as_str());
+    ann.delete("/assets", &serde_json::json!({ "ids": [id] })).await.ok();
+    event(&mut anns, "on_asset_trash").await;
+    let heard = rest(&mut bobs).await;
+    assert!(heard.iter().all(|text| text.contains("on_server_version")), "{heard:?}");
+    let own = bob.uploaded("a.jpg", photos::jpeg(1)).await;
+    assert_eq!(event(&mut bobs, "on_upload_success").await["id"], own.as_str(), "and Bob hears of his");
+}
+
+#[tokio::test]
+async fn a_logout_and_a_deleted_key_end_the_sockets_that_came_with_them() {
+    let app = TestApp::start().await;
+    let staying = app.sign_up().await;
+    let mut leaving = staying.clone();
+    leaving.log_in().await;
+    let (mut stays, mut leaves) = (connect(&staying).await, connect(&leaving).await);
+    leaving.post("/auth/logout", &serde_json::json!({})).await.ok();
+    assert!(is_closed(&mut leaves).await, "the session is over, and so is its socket");
+    let key = staying.post("/api-keys", &serde_json::json!({ "name": "x", "permissions": ["all"] })).await.ok();
+    let url = format!("/api/socket.io/?EIO=4&transport=websocket&apiKey={}", key["secret"].as_str().unwrap());
+    let mut by_key = open(&app.anonymous, &url).await;
+    staying.delete(&format!("/api-keys/{}", key["id"].as_str().unwrap()), &serde_json::json!({})).await.ok();
+    assert!(is_closed(&mut by_key).await, "the key is gone, and so is its socket");
+    let id = staying.uploaded("a.jpg", photos::jpeg(1)).await;
+    assert_eq!(event(&mut stays, "on_upload_success").await["id"], id.as_str(), "the other session hears on");
 }

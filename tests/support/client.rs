@@ -1,8 +1,14 @@
 //! HTTP as a client speaks it.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use gallery::Gallery;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+
+use crate::contract;
 
 /// Somebody who is signed in, or nobody yet.
 #[derive(Clone)]
@@ -12,6 +18,8 @@ pub struct Client {
     pub url: String,
     pub token: Option<String>,
     pub user_id: String,
+    /// Immich's operations that this client, and those cloned from it, called with success. Every such answer was as published.
+    pub seen: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 /// Status and body; a body that is no JSON becomes a string.
@@ -41,7 +49,13 @@ impl Answer {
 
 impl Client {
     pub fn new(url: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: url.into(), token: None, user_id: String::new() }
+        Self {
+            http: reqwest::Client::new(),
+            url: url.into(),
+            token: None,
+            user_id: String::new(),
+            seen: Arc::default(),
+        }
     }
 
     /// Creates the first account and signs in.
@@ -54,8 +68,20 @@ impl Client {
 
     /// Signs in to what [`Client::sign_up`] created.
     pub async fn log_in(&mut self) {
-        let login =
-            self.post("/auth/login", &json!({ "email": "ann@example.org", "password": "correct horse" })).await.ok();
+        self.log_in_as("ann@example.org").await;
+    }
+
+    /// Somebody else, who is no administrator, signed in at the same server.
+    pub async fn beside(&self, gallery: &Gallery, name: &str) -> Self {
+        let email = format!("{}@example.org", name.to_lowercase());
+        gallery.create_user(&email, name, "correct horse").await.unwrap();
+        let mut other = Self { token: None, ..self.clone() };
+        other.log_in_as(&email).await;
+        other
+    }
+
+    async fn log_in_as(&mut self, email: &str) {
+        let login = self.post("/auth/login", &json!({ "email": email, "password": "correct horse" })).await.ok();
         self.token = login["accessToken"].as_str().map(str::to_owned);
         self.user_id = login["userId"].as_str().unwrap_or("").to_owned();
     }
@@ -70,19 +96,36 @@ impl Client {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        answer(self.request(Method::GET, path)).await
+        self.answer(self.request(Method::GET, path)).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        answer(self.request(Method::POST, path).json(body)).await
+        self.answer(self.request(Method::POST, path).json(body)).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        answer(self.request(Method::PUT, path).json(body)).await
+        self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
     pub async fn delete(&self, path: &str, body: &Value) -> Answer {
-        answer(self.request(Method::DELETE, path).json(body)).await
+        self.answer(self.request(Method::DELETE, path).json(body)).await
+    }
+
+    /// Sends it. A success that is not as Immich publishes it fails the test, whatever the test is about.
+    pub async fn answer(&self, request: RequestBuilder) -> Answer {
+        let (http, request) = request.build_split();
+        let request = request.unwrap();
+        let operation = contract::operation(request.method().as_str(), request.url().path());
+        let response = http.execute(request).await.unwrap();
+        let status = response.status();
+        let text = String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        if let Some(operation) = operation.filter(|_| status.is_success()) {
+            let violations = operation.violations(&body);
+            assert!(violations.is_empty(), "{} answers what Immich does not: {violations:#?}", operation.id);
+            self.seen.lock().unwrap().insert(operation.id);
+        }
+        Answer { status, body }
     }
 
     /// Bytes of a successful answer.
@@ -107,7 +150,7 @@ impl Client {
     }
 
     pub async fn upload_form(&self, form: Form) -> Answer {
-        answer(self.request(Method::POST, "/assets").multipart(form)).await
+        self.answer(self.request(Method::POST, "/assets").multipart(form)).await
     }
 
     /// Uploads and gives the id.
@@ -137,11 +180,4 @@ impl Client {
         }
         ids
     }
-}
-
-async fn answer(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
-    let status = response.status();
-    let text = response.text().await.unwrap();
-    Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod client;
+pub mod contract;
 mod database;
 pub mod photos;
 mod program;

@@ -73,7 +73,7 @@ pub struct Exif {
 
 impl Exif {
     /// Little-endian TIFF with one image directory, an EXIF directory and a GPS directory.
-    fn tiff(&self) -> Vec<u8> {
+    pub fn tiff(&self) -> Vec<u8> {
         let mut main = Directory::default();
         main.text(0x010f, self.make);
         if self.orientation > 0 {

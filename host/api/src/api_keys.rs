@@ -1,9 +1,8 @@
 //! Tag "API keys".
 
+use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use gallery::accounts::Means;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,15 +10,17 @@ use store::accounts::ApiKey;
 use types::ApiKeyId;
 use types::wire::iso;
 
-use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Id, Json};
+use crate::routes::{Access, Routes};
+use crate::{ApiState, PERMISSIONS};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/api-keys", get(get_api_keys).post(create_api_key))
-        .route("/api-keys/me", get(get_my_api_key))
-        .route("/api-keys/{id}", axum::routing::delete(delete_api_key))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/api-keys", "getApiKeys", Access::User("apiKey.read"), get_api_keys)
+        .post("/api-keys", "createApiKey", Access::User("apiKey.create"), create_api_key)
+        .get("/api-keys/me", "getMyApiKey", Access::SignedIn, get_my_api_key)
+        .delete("/api-keys/{id}", "deleteApiKey", Access::User("apiKey.delete"), delete_api_key)
 }
 
 fn json(key: &ApiKey) -> Value {
@@ -33,7 +34,7 @@ fn json(key: &ApiKey) -> Value {
 }
 
 async fn get_api_keys(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    let user = auth.may("apiKey.read")?;
+    let user = auth.user();
     let keys = state.gallery.store().api_keys(user.id).await.map_err(gallery::GalleryError::from)?;
     Ok(Answer(keys.iter().map(json).collect()))
 }
@@ -49,9 +50,12 @@ async fn create_api_key(
     auth: Auth,
     Json(body): Json<Create>,
 ) -> Result<(StatusCode, Answer<Value>)> {
-    let user = auth.may("apiKey.create")?;
+    let user = auth.user();
     // A key must not make a key that may more than itself.
     for permission in &body.permissions {
+        if !PERMISSIONS.contains(&permission.as_str()) {
+            return Err(ApiError::field("permissions", format!("{permission:?} is no permission")));
+        }
         auth.0.may(permission)?;
     }
     let name = body.name.as_deref().unwrap_or("API Key");
@@ -70,7 +74,7 @@ async fn get_my_api_key(auth: Auth) -> Result<Answer<Value>> {
 }
 
 async fn delete_api_key(State(state): State<ApiState>, auth: Auth, Id(id): Id<ApiKeyId>) -> Result<StatusCode> {
-    let user = auth.may("apiKey.delete")?;
+    let user = auth.user();
     state.gallery.delete_api_key(user.id, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,33 +3,38 @@
 mod download;
 mod upload;
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json as Answer, Router};
-use serde::{Deserialize, Deserializer};
+use axum::http::{Method, StatusCode};
+use gallery::corrections::{Correction, When, Zone};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use store::accounts::User;
 use store::assets::{Asset, AssetChanges};
 use store::exif::Exif;
 use types::wire::{base64, iso, iso_civil, parse_sha1};
 use types::{AssetId, Visibility};
 
-use crate::ApiState;
 use crate::error::{ApiError, Result};
-use crate::extract::{Auth, Id, Json, Query};
+use crate::extract::{Auth, Id, Json, Query, present};
+use crate::routes::{Access, Routes};
+use crate::{ApiState, people, users};
 
 /// What `bulk-upload-check` takes at once.
 const MOST_CHECKED: usize = 5_000;
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/assets", post(upload::upload_asset).put(update_assets).delete(delete_assets).layer(upload::limit()))
-        .route("/assets/bulk-upload-check", post(check_bulk_upload))
-        .route("/assets/statistics", get(get_asset_statistics))
-        .route("/assets/{id}", get(get_asset_info).put(update_asset))
-        .route("/assets/{id}/original", get(download::download_asset))
-        .route("/assets/{id}/thumbnail", get(download::view_asset))
-        .route("/assets/{id}/video/playback", get(download::play_asset_video))
+pub fn routes() -> Routes {
+    Routes::new()
+        .add(Method::POST, "/assets", "uploadAsset", Access::User("asset.upload"), upload::route())
+        .put("/assets", "updateAssets", Access::User("asset.update"), update_assets)
+        .delete("/assets", "deleteAssets", Access::User("asset.delete"), delete_assets)
+        .post("/assets/bulk-upload-check", "checkBulkUpload", Access::User("asset.upload"), check_bulk_upload)
+        .get("/assets/statistics", "getAssetStatistics", Access::User("asset.statistics"), get_asset_statistics)
+        .get("/assets/{id}", "getAssetInfo", Access::User("asset.read"), get_asset_info)
+        .put("/assets/{id}", "updateAsset", Access::User("asset.update"), update_asset)
+        .get("/assets/{id}/original", "downloadAsset", Access::User("asset.download"), download::download_asset)
+        .get("/assets/{id}/thumbnail", "viewAsset", Access::User("asset.view"), download::view_asset)
+        .get("/assets/{id}/video/playback", "playAssetVideo", Access::User("asset.view"), download::play_asset_video)
 }
 
 /// AssetResponseDto.
@@ -101,9 +106,15 @@ fn exif_json(asset: &Asset, exif: &Exif) -> Value {
 }
 
 async fn get_asset_info(State(state): State<ApiState>, auth: Auth, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
-    let user = auth.may("asset.read")?;
+    let user = auth.user();
+    whole(&state, user, id).await
+}
+
+/// With its owner and the people on it.
+async fn whole(state: &ApiState, user: &User, id: AssetId) -> Result<Answer<Value>> {
     let mut answer = json(&state.gallery.asset_of(user, id).await?);
-    answer["owner"] = crate::users::json(user);
+    answer["owner"] = users::json(user);
+    people::add_to(&state.gallery, &mut [(id, &mut answer)]).await?;
     Ok(Answer(answer))
 }
 
@@ -116,30 +127,81 @@ struct Changes {
     /// Absent: as it is; null: taken away.
     #[serde(default, deserialize_with = "present")]
     rating: Option<Option<i16>>,
-}
-
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<i16>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+    date_time_original: Option<String>,
+    /// Minutes to shift by; only for several assets at once, as `timeZone` and `duplicateId`.
+    date_time_relative: Option<i64>,
+    time_zone: Option<String>,
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+    // What cannot be changed yet must not be taken for changed.
+    #[serde(default, deserialize_with = "present")]
+    live_photo_video_id: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    duplicate_id: Option<Option<String>>,
 }
 
 impl Changes {
-    fn read(self) -> Result<AssetChanges> {
+    fn read(self) -> Result<(AssetChanges, Correction)> {
+        if self.live_photo_video_id.is_some() {
+            return Err(ApiError::field("livePhotoVideoId", "cannot be changed yet"));
+        }
+        // Null takes away what no asset has.
+        if self.duplicate_id.as_ref().is_some_and(Option::is_some) {
+            return Err(ApiError::field("duplicateId", "cannot be changed yet"));
+        }
         if self.rating.flatten().is_some_and(|rating| !(-1..=5).contains(&rating)) {
             return Err(ApiError::field("rating", "must be -1 to 5"));
         }
-        if self.description.as_ref().is_some_and(|text| text.contains('\0')) {
-            return Err(ApiError::field("description", "must not contain NUL"));
-        }
         if self.visibility == Some(Visibility::Locked) {
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "Elevated permission is required"));
+            return Err(ApiError::elevation());
         }
-        Ok(AssetChanges {
+        let correction = Correction {
+            when: self.when()?,
+            time_zone: self.time_zone.as_deref().map(time_zone).transpose()?,
+            position: self.position()?,
+        };
+        let changes = AssetChanges {
             is_favorite: self.is_favorite,
             visibility: self.visibility,
             description: self.description,
             rating: self.rating,
-        })
+        };
+        Ok((changes, correction))
     }
+
+    fn when(&self) -> Result<Option<When>> {
+        let absolute = self.date_time_original.as_deref().map(|text| {
+            let wrong = || {
+                ApiError::field("dateTimeOriginal", format!("{text:?} is no date such as 2024-03-15T12:00:00+01:00"))
+            };
+            When::parse(text).ok_or_else(wrong)
+        });
+        match (absolute.transpose()?, self.date_time_relative) {
+            (Some(_), Some(_)) => Err(ApiError::field("dateTimeRelative", "cannot be combined with dateTimeOriginal")),
+            // A thousand years.
+            (None, Some(minutes)) if minutes.abs() > 1_000 * 366 * 24 * 60 => {
+                Err(ApiError::field("dateTimeRelative", "is too far"))
+            }
+            (None, Some(minutes)) => Ok(Some(When::Shifted { minutes })),
+            (at, None) => Ok(at),
+        }
+    }
+
+    fn position(&self) -> Result<Option<(f64, f64)>> {
+        match (self.latitude, self.longitude) {
+            (None, None) => Ok(None),
+            (Some(latitude), Some(longitude)) if latitude.abs() <= 90.0 && longitude.abs() <= 180.0 => {
+                Ok(Some((latitude, longitude)))
+            }
+            (Some(_), Some(_)) => Err(ApiError::field("latitude", "must be -90 to 90, and longitude -180 to 180")),
+            _ => Err(ApiError::field("latitude", "and longitude go together")),
+        }
+    }
+}
+
+fn time_zone(name: &str) -> Result<Zone> {
+    Zone::parse(name)
+        .ok_or_else(|| ApiError::field("timeZone", format!("{name:?} is no time zone such as Europe/Berlin")))
 }
 
 async fn update_asset(
@@ -148,9 +210,9 @@ async fn update_asset(
     Id(id): Id<AssetId>,
     Json(body): Json<Changes>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("asset.update")?;
-    state.gallery.update_assets(user, &[id], &body.read()?).await?;
-    Ok(Answer(json(&state.gallery.asset_of(user, id).await?)))
+    let user = auth.user();
+    change(&state, user, &[id], body).await?;
+    whole(&state, user, id).await
 }
 
 #[derive(Deserialize)]
@@ -161,9 +223,14 @@ struct BulkChanges {
 }
 
 async fn update_assets(State(state): State<ApiState>, auth: Auth, Json(body): Json<BulkChanges>) -> Result<StatusCode> {
-    let user = auth.may("asset.update")?;
-    state.gallery.update_assets(user, &body.ids, &body.changes.read()?).await?;
+    let user = auth.user();
+    change(&state, user, &body.ids, body.changes).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn change(state: &ApiState, user: &User, ids: &[AssetId], changes: Changes) -> Result<()> {
+    let (changes, correction) = changes.read()?;
+    Ok(state.gallery.correct_assets(user, ids, &changes, &correction).await?)
 }
 
 #[derive(Deserialize)]
@@ -174,7 +241,7 @@ struct Delete {
 }
 
 async fn delete_assets(State(state): State<ApiState>, auth: Auth, Json(body): Json<Delete>) -> Result<StatusCode> {
-    state.gallery.delete_assets(auth.may("asset.delete")?, &body.ids, body.force).await?;
+    state.gallery.delete_assets(auth.user(), &body.ids, body.force).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -192,7 +259,7 @@ async fn get_asset_statistics(
     auth: Auth,
     Query(query): Query<Statistics>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("asset.statistics")?;
+    let user = auth.user();
     let (images, videos) =
         state.gallery.statistics(user, query.visibility, query.is_favorite, query.is_trashed).await?;
     Ok(Answer(json!({ "images": images, "videos": videos, "total": images + videos })))
@@ -215,7 +282,7 @@ async fn check_bulk_upload(
     auth: Auth,
     Json(body): Json<BulkCheck>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("asset.upload")?;
+    let user = auth.user();
     if body.assets.len() > MOST_CHECKED {
         return Err(ApiError::field("assets", format!("at most {MOST_CHECKED} at once")));
     }

@@ -2,25 +2,25 @@
 
 use std::net::SocketAddr;
 
+use axum::Json as Answer;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json as Answer, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::extract::{Auth, Json};
+use crate::routes::{Access, Routes};
 use crate::{ApiState, cookies, users};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/auth/admin-sign-up", post(sign_up_admin))
-        .route("/auth/login", post(login))
-        .route("/auth/logout", post(logout))
-        .route("/auth/validateToken", post(validate_access_token))
-        .route("/auth/status", get(get_auth_status))
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/auth/admin-sign-up", "signUpAdmin", Access::Public, sign_up_admin)
+        .post("/auth/login", "login", Access::Public, login)
+        .post("/auth/logout", "logout", Access::SignedIn, logout)
+        .post("/auth/validateToken", "validateAccessToken", Access::SignedIn, validate_access_token)
+        .get("/auth/status", "getAuthStatus", Access::SignedIn, get_auth_status)
 }
 
 #[derive(Deserialize)]

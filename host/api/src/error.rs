@@ -39,6 +39,11 @@ impl ApiError {
         }
     }
 
+    /// The locked folder is behind a PIN, and there is none yet.
+    pub fn elevation() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Elevated permission is required")
+    }
+
     pub fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Authentication required")
     }
@@ -54,7 +59,7 @@ impl From<GalleryError> for ApiError {
             GalleryError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             GalleryError::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
             GalleryError::Storage(StorageError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
-            GalleryError::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+            GalleryError::Io(io) if is_full(io) => StatusCode::INSUFFICIENT_STORAGE,
             GalleryError::Store(store) if store.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
             GalleryError::Storage(StorageError::Unavailable(_)) | GalleryError::Queue(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -65,6 +70,11 @@ impl From<GalleryError> for ApiError {
         };
         Self::new(status, error.to_string())
     }
+}
+
+/// No room on the disk, or none left to this user of the machine.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 impl IntoResponse for ApiError {
@@ -92,6 +102,10 @@ impl IntoResponse for ApiError {
 
 pub async fn unknown_route(method: axum::http::Method, OriginalUri(uri): OriginalUri) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, format!("Cannot {method} {}", uri.path()))
+}
+
+pub async fn unknown_method(method: axum::http::Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, format!("Cannot {method} {}", uri.path()))
 }
 
 /// A panic in a handler is ours: 500, and the words go to the log alone.

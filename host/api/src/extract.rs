@@ -1,29 +1,25 @@
 //! What handlers ask for in their signatures.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use gallery::accounts::Identity;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use store::accounts::User;
 
 use crate::cookies::{self, ACCESS_TOKEN};
+use crate::routes::Access;
 use crate::{ApiError, ApiState};
 
-/// A signed-in user.
+/// A signed-in user, who may do what the table of operations asks of the caller of this route.
 pub struct Auth(pub Identity);
 
 impl Auth {
-    /// The user, if the means of sign-in has this permission.
-    pub fn may(&self, permission: &str) -> Result<&User, ApiError> {
-        self.0.may(permission)?;
-        Ok(&self.0.user)
-    }
-
-    /// The same, for administrators only.
-    pub fn admin(&self, permission: &str) -> Result<&User, ApiError> {
-        let user = self.may(permission)?;
-        if user.is_admin { Ok(user) } else { Err(ApiError::new(axum::http::StatusCode::FORBIDDEN, "Forbidden")) }
+    pub fn user(&self) -> &User {
+        &self.0.user
     }
 }
 
@@ -31,17 +27,32 @@ impl FromRequestParts<ApiState> for Auth {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        identify(parts, state).await.map(Self)
+        let Some(access) = parts.extensions.get::<Access>().copied() else {
+            return Err(ApiError::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "this route is not in the table of operations",
+            ));
+        };
+        let identity = identify(parts, state).await?;
+        match access {
+            Access::Public | Access::SignedIn => {}
+            Access::User(permission) => identity.may(permission)?,
+            Access::Admin(permission) => {
+                identity.may(permission)?;
+                if !identity.user.is_admin {
+                    return Err(ApiError::new(StatusCode::FORBIDDEN, "Forbidden"));
+                }
+            }
+        }
+        Ok(Self(identity))
     }
 }
 
 /// Session token first, then API key, each in every place where clients put it.
 pub async fn identify(parts: &Parts, state: &ApiState) -> Result<Identity, ApiError> {
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let query = |name: &str| {
-        let pairs = parts.uri.query().unwrap_or("").split('&');
-        pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
-    };
+    let query =
+        |name: &str| pairs(parts.uri.query().unwrap_or("")).find(|(key, _)| key == name).map(|(_, value)| value);
     let bearer = header("authorization")
         .and_then(|value| value.split_once(' ').map(|(scheme, token)| (scheme.to_ascii_lowercase(), token.to_owned())))
         .filter(|(scheme, _)| scheme == "bearer")
@@ -60,34 +71,66 @@ pub async fn identify(parts: &Parts, state: &ApiState) -> Result<Identity, ApiEr
     Err(ApiError::unauthenticated())
 }
 
-fn decoded(value: &str) -> String {
-    percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
+/// Absent is `None`, null is `Some(None)`.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
-/// A JSON body. Fields that we do not know are dropped, as Immich does.
+/// Names and values of a query string.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decoded(name), decoded(value)))
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+/// A JSON body. Fields that we do not know are dropped, as Immich does. No text in it holds a NUL: PostgreSQL's cannot.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(rejection @ JsonRejection::BytesRejection(_)) => {
-                Err(ApiError::new(rejection.status(), rejection.body_text()))
-            }
-            Err(rejection) => Err(validation(&rejection.body_text())),
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(whole, state)
+            .await
+            .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
+        if escapes_nul(&bytes) {
+            return Err(ApiError::field("body", "must not contain NUL"));
         }
+        axum::Json::<T>::from_request(Request::from_parts(parts, Body::from(bytes)), state)
+            .await
+            .map(|axum::Json(body)| Self(body))
+            .map_err(|rejection| validation(&rejection.body_text()))
     }
 }
 
-/// A query string.
+/// Is there a `\u0000`? JSON has no other way to write it. A backslash before makes the sequence mean itself.
+fn escapes_nul(json: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = json[at..].windows(6).position(|part| part == b"\\u0000") {
+        let start = at + found;
+        let before = json[..start].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if before % 2 == 0 {
+            return true;
+        }
+        at = start + 1;
+    }
+    false
+}
+
+/// A query string, without NUL.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(ApiError::field("query", "must not contain NUL"));
+        }
         axum::extract::Query::<T>::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(query)| Self(query))
@@ -110,7 +153,7 @@ impl<T: std::str::FromStr<Err = types::ParseIdError>, S: Send + Sync> FromReques
 }
 
 /// serde names the field in its text: `Failed to …: ids: invalid type … at line 1 column 9`.
-fn validation(text: &str) -> ApiError {
+pub fn validation(text: &str) -> ApiError {
     let reason = text.split_once(": ").map_or(text, |(_, reason)| reason);
     let quoted = |marker: &str| Some(reason.split_once(marker)?.1.split_once('`')?.0.to_owned());
     let named = reason.split_once(": ").map(|(field, _)| field.to_owned()).filter(|field| !field.contains(' '));

@@ -1,9 +1,8 @@
 //! Tag "Faces".
 
+use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
-use axum::{Json as Answer, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::faces::{DrawnFace, Face};
@@ -11,12 +10,15 @@ use types::{AssetId, FaceId, PersonId};
 
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Id, Json, Query};
+use crate::routes::{Access, Routes};
 use crate::{ApiState, people};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/faces", get(get_faces).post(create_face))
-        .route("/faces/{id}", put(reassign_faces_by_id).delete(delete_face))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/faces", "getFaces", Access::User("face.read"), get_faces)
+        .post("/faces", "createFace", Access::User("face.create"), create_face)
+        .put("/faces/{id}", "reassignFacesById", Access::User("face.update"), reassign_faces_by_id)
+        .delete("/faces/{id}", "deleteFace", Access::User("face.delete"), delete_face)
 }
 
 /// AssetFaceWithoutPersonResponseDto.
@@ -39,7 +41,7 @@ struct OfAsset {
 }
 
 async fn get_faces(State(state): State<ApiState>, auth: Auth, Query(query): Query<OfAsset>) -> Result<Answer<Value>> {
-    let user = auth.may("face.read")?;
+    let user = auth.user();
     let faces = state.gallery.people().faces_of(user.id, query.id).await?;
     let answers = faces.iter().map(|(face, person)| {
         let mut answer = json(face);
@@ -83,7 +85,7 @@ impl Drawn {
 }
 
 async fn create_face(State(state): State<ApiState>, auth: Auth, Json(body): Json<Drawn>) -> Result<StatusCode> {
-    let user = auth.may("face.create")?;
+    let user = auth.user();
     state.gallery.people().draw(user.id, &body.read()?).await?;
     Ok(StatusCode::CREATED)
 }
@@ -100,7 +102,7 @@ async fn reassign_faces_by_id(
     Id(person): Id<PersonId>,
     Json(body): Json<Of>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("face.update")?;
+    let user = auth.user();
     Ok(Answer(people::json(&state.gallery.people().assign(user.id, body.id, person).await?)))
 }
 
@@ -116,6 +118,6 @@ async fn delete_face(
     Id(id): Id<FaceId>,
     Json(body): Json<Deletion>,
 ) -> Result<StatusCode> {
-    state.gallery.people().delete_face(auth.may("face.delete")?.id, id, body.force).await?;
+    state.gallery.people().delete_face(auth.user().id, id, body.force).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,9 +1,8 @@
 //! Tag "Jobs": Immich's names for queues, ours behind them.
 
+use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, put};
-use axum::{Json as Answer, Router};
 use gallery::GalleryError;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,6 +11,7 @@ use types::QueueName;
 use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Json};
+use crate::routes::{Access, Routes};
 
 /// Immich's queue and ours; `None`: nothing here does that work, so its counts are zero.
 const QUEUES: &[(&str, Option<&str>)] = &[
@@ -36,12 +36,16 @@ const QUEUES: &[(&str, Option<&str>)] = &[
     ("editor", None),
 ];
 
-pub fn routes() -> Router<ApiState> {
-    Router::new().route("/jobs", get(get_queues_legacy)).route("/jobs/{name}", put(run_queue_command_legacy))
+pub fn routes() -> Routes {
+    Routes::new().get("/jobs", "getQueuesLegacy", Access::Admin("job.read"), get_queues_legacy).put(
+        "/jobs/{name}",
+        "runQueueCommandLegacy",
+        Access::Admin("job.create"),
+        run_queue_command_legacy,
+    )
 }
 
-async fn get_queues_legacy(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    auth.admin("job.read")?;
+async fn get_queues_legacy(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
     let mut answer = Map::new();
     for (name, ours) in QUEUES {
         answer.insert((*name).to_owned(), queue_json(&state, *ours).await?);
@@ -87,11 +91,10 @@ struct QueueCommand {
 
 async fn run_queue_command_legacy(
     State(state): State<ApiState>,
-    auth: Auth,
+    _: Auth,
     Path(name): Path<String>,
     Json(body): Json<QueueCommand>,
 ) -> Result<Answer<Value>> {
-    auth.admin("job.create")?;
     let (_, ours) = QUEUES
         .iter()
         .find(|(known, _)| *known == name)

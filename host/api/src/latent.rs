@@ -1,8 +1,7 @@
 //! Latent's own surface, under /api/latent.
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use serde_json::{Value, json};
 use types::AssetId;
 use types::wire::iso;
@@ -10,16 +9,20 @@ use types::wire::iso;
 use crate::ApiState;
 use crate::error::Result;
 use crate::extract::{Auth, Id};
+use crate::routes::{Access, Routes};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/latent/assets/{id}/errors", get(get_asset_errors))
-        .route("/latent/assets/{id}/steps", get(get_asset_steps))
+pub fn routes() -> Routes {
+    Routes::new().get("/latent/assets/{id}/errors", "getAssetErrors", Access::User("asset.read"), get_asset_errors).get(
+        "/latent/assets/{id}/steps",
+        "getAssetSteps",
+        Access::User("asset.read"),
+        get_asset_steps,
+    )
 }
 
 /// How far the pipelines are: `{"steps": {"ingest/thumbnails": "done", …}, "pending": [names]}`.
 async fn get_asset_steps(State(state): State<ApiState>, auth: Auth, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
-    state.gallery.asset_of(auth.may("asset.read")?, id).await?;
+    state.gallery.asset_of(auth.user(), id).await?;
     let steps = state.jobs.steps(id).await?;
     let pending: Vec<&String> = steps.iter().filter(|(_, status)| status == "pending").map(|(name, _)| name).collect();
     let all: serde_json::Map<String, Value> =
@@ -29,7 +32,7 @@ async fn get_asset_steps(State(state): State<ApiState>, auth: Auth, Id(id): Id<A
 
 /// Why a photo has no thumbnail.
 async fn get_asset_errors(State(state): State<ApiState>, auth: Auth, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
-    let errors = state.gallery.errors_of(auth.may("asset.read")?, id).await?;
+    let errors = state.gallery.errors_of(auth.user(), id).await?;
     Ok(Answer(
         errors
             .iter()

@@ -12,32 +12,41 @@ mod latent;
 mod metrics;
 mod operate;
 mod people;
+mod permissions;
 mod ranges;
+mod routes;
 mod search;
+mod serve;
 mod server;
+mod sync;
 mod timeline;
 mod trash;
 mod users;
 mod web;
 mod websocket;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use gallery::Gallery;
-use tokio::net::TcpListener;
+use jiff::Timestamp;
 use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use types::{AssetId, QueueName};
 
+use routes::Routes;
+
 pub use error::ApiError;
+pub use permissions::PERMISSIONS;
+pub use routes::{Access, Operation};
+pub use serve::serve;
 
 /// A JSON body is no photo.
 const JSON_LIMIT: usize = 4 << 20;
@@ -64,11 +73,13 @@ pub trait Jobs: Send + Sync + 'static {
     async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>>;
 }
 
-/// Everything under one router.
-pub fn router(state: ApiState) -> Router {
-    let (socket, events) = websocket::layer(&state);
-    tokio::spawn(events);
-    let api = Router::new()
+/// What there is below /api, and who may call it.
+pub fn operations() -> Vec<Operation> {
+    routes().operations
+}
+
+fn routes() -> Routes {
+    Routes::new()
         .merge(server::routes())
         .merge(auth::routes())
         .merge(users::routes())
@@ -81,8 +92,18 @@ pub fn router(state: ApiState) -> Router {
         .merge(search::routes())
         .merge(jobs::routes())
         .merge(latent::routes())
+}
+
+/// Everything under one router.
+pub fn router(state: ApiState) -> Router {
+    let (socket, events) = websocket::layer(&state);
+    tokio::spawn(events);
+    let api = routes()
+        .router
         .fallback(error::unknown_route)
-        .layer(DefaultBodyLimit::max(JSON_LIMIT));
+        .method_not_allowed_fallback(error::unknown_method)
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_long_json));
     let correlation = HeaderName::from_static("x-correlation-id");
     let layers = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(correlation.clone(), MakeRequestUuid))
@@ -107,25 +128,16 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-/// Serves until `stop`, then lets requests under way finish, for a while.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopping.send(());
-    });
-    // A websocket never finishes by itself.
-    let give_up = async {
-        let _ = stopped.await;
-        tokio::time::sleep(Duration::from_secs(10)).await;
-    };
-    tokio::select! {
-        result = server => result,
-        () = give_up => Ok(()),
-    }
+/// Is this an instant that PostgreSQL and JavaScript both hold?
+fn is_kept(at: Timestamp) -> bool {
+    (-62_135_596_800..253_402_300_800).contains(&at.as_second())
+}
+
+/// A month of a large library is a megabyte of columns; a photo gets no smaller.
+fn is_long_json(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let short = header(header::CONTENT_LENGTH).and_then(|len| len.parse::<u64>().ok()).is_some_and(|len| len < 1_024);
+    status.is_success()
+        && !short
+        && header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"))
 }

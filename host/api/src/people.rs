@@ -1,35 +1,44 @@
 //! Tag "People".
 
+use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
-use axum::{Json as Answer, Router};
 use gallery::Gallery;
 use gallery::people::PersonUpdate;
+use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Deserializer};
+use jiff::tz::Offset;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use store::people::{Person, PersonChanges};
 use types::wire::iso;
 use types::{AssetId, PersonId};
 
 use crate::error::{ApiError, Result};
-use crate::extract::{Auth, Id, Json, Query};
+use crate::extract::{Auth, Id, Json, Query, present};
+use crate::routes::{Access, Routes};
 use crate::{ApiState, faces};
 
 /// People on a page unless the client says otherwise.
 const PAGE: u32 = 500;
+/// Bytes of a name.
+const LONGEST_NAME: usize = 1_000;
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/people", get(get_all_people).post(create_person).put(update_people).delete(delete_people))
-        .route("/people/merge", post(merge_people))
-        .route("/people/{id}", get(get_person).put(update_person).delete(delete_person))
-        .route("/people/{id}/merge", post(merge_person_legacy))
-        .route("/people/{id}/reassign", put(reassign_faces))
-        .route("/people/{id}/statistics", get(get_person_statistics))
-        .route("/people/{id}/thumbnail", get(get_person_thumbnail))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/people", "getAllPeople", Access::User("person.read"), get_all_people)
+        .post("/people", "createPerson", Access::User("person.create"), create_person)
+        .put("/people", "updatePeople", Access::User("person.update"), update_people)
+        .delete("/people", "deletePeople", Access::User("person.delete"), delete_people)
+        .post("/people/merge", "mergePeople", Access::User("person.merge"), merge_people)
+        .get("/people/{id}", "getPerson", Access::User("person.read"), get_person)
+        .put("/people/{id}", "updatePerson", Access::User("person.update"), update_person)
+        .delete("/people/{id}", "deletePerson", Access::User("person.delete"), delete_person)
+        .post("/people/{id}/merge", "mergePersonLegacy", Access::User("person.merge"), merge_person_legacy)
+        .put("/people/{id}/reassign", "reassignFaces", Access::User("person.reassign"), reassign_faces)
+        .get("/people/{id}/statistics", "getPersonStatistics", Access::User("person.statistics"), get_person_statistics)
+        .get("/people/{id}/thumbnail", "getPersonThumbnail", Access::User("person.read"), get_person_thumbnail)
 }
 
 /// PersonResponseDto.
@@ -73,6 +82,9 @@ struct Listing {
     size: Option<u32>,
     #[serde(default)]
     with_hidden: bool,
+    // Not there yet, and a client would take any order for that of likeness.
+    closest_person_id: Option<String>,
+    closest_asset_id: Option<String>,
 }
 
 async fn get_all_people(
@@ -80,7 +92,13 @@ async fn get_all_people(
     auth: Auth,
     Query(query): Query<Listing>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("person.read")?;
+    let user = auth.user();
+    for (name, closest) in [("closestPersonId", &query.closest_person_id), ("closestAssetId", &query.closest_asset_id)]
+    {
+        if closest.is_some() {
+            return Err(ApiError::field(name, "is not supported yet"));
+        }
+    }
     let (page, size) = (query.page.unwrap_or(1), query.size.unwrap_or(PAGE));
     if page == 0 || !(1..=1_000).contains(&size) {
         return Err(ApiError::field("page", "page must be at least 1, size 1 to 1000"));
@@ -96,7 +114,7 @@ async fn get_all_people(
 }
 
 async fn get_person(State(state): State<ApiState>, auth: Auth, Id(id): Id<PersonId>) -> Result<Answer<Value>> {
-    let user = auth.may("person.read")?;
+    let user = auth.user();
     Ok(Answer(json(&state.gallery.people().get(user.id, id, "person.read").await?)))
 }
 
@@ -113,17 +131,10 @@ struct Changes {
     feature_face_asset_id: Option<AssetId>,
 }
 
-/// Absent is `None`, null is `Some(None)`.
-pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 impl Changes {
-    fn read(self) -> Result<PersonUpdate> {
-        if self.name.as_ref().is_some_and(|name| name.contains('\0')) {
-            return Err(ApiError::field("name", "must not contain NUL"));
+    fn read(self, now: Timestamp) -> Result<PersonUpdate> {
+        if self.name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
+            return Err(ApiError::field("name", format!("is longer than {LONGEST_NAME} bytes")));
         }
         let color = self.color.map(|color| color.filter(|color| !color.is_empty()));
         if color.iter().flatten().any(|color| !is_hex_colour(color)) {
@@ -132,7 +143,7 @@ impl Changes {
         Ok(PersonUpdate {
             changes: PersonChanges {
                 name: self.name.map(|name| name.trim().to_owned()),
-                birth_date: self.birth_date.map(birth_date).transpose()?,
+                birth_date: self.birth_date.map(|text| birth_date(text, now)).transpose()?,
                 is_hidden: self.is_hidden,
                 is_favorite: self.is_favorite,
                 color,
@@ -149,10 +160,16 @@ fn is_hex_colour(text: &str) -> bool {
 }
 
 /// A date; the phone sends a time after it. Nobody is born tomorrow, wherever they are.
-fn birth_date(text: Option<String>) -> Result<Option<Date>> {
+fn birth_date(text: Option<String>, now: Timestamp) -> Result<Option<Date>> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let wrong = || ApiError::field("birthDate", format!("{text:?} is no date such as 1984-02-29"));
-    Ok(Some(text.get(..10).ok_or_else(wrong)?.parse().map_err(|_| wrong())?))
+    let date: Date = text.get(..10).ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
+    // Where the day begins first, it is 14 hours ahead of UTC.
+    let today = Offset::constant(14).to_datetime(now).date();
+    if date > today || date.year() < 1 {
+        return Err(ApiError::field("birthDate", format!("{date} is no day on which somebody was born")));
+    }
+    Ok(Some(date))
 }
 
 async fn create_person(
@@ -160,8 +177,8 @@ async fn create_person(
     auth: Auth,
     Json(body): Json<Changes>,
 ) -> Result<impl IntoResponse> {
-    let user = auth.may("person.create")?;
-    let person = state.gallery.people().create(user.id, &body.read()?.changes).await?;
+    let user = auth.user();
+    let person = state.gallery.people().create(user.id, &body.read(state.gallery.now())?.changes).await?;
     Ok((StatusCode::CREATED, Answer(json(&person))))
 }
 
@@ -171,8 +188,8 @@ async fn update_person(
     Id(id): Id<PersonId>,
     Json(body): Json<Changes>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("person.update")?;
-    Ok(Answer(json(&state.gallery.people().update(user.id, id, &body.read()?).await?)))
+    let user = auth.user();
+    Ok(Answer(json(&state.gallery.people().update(user.id, id, &body.read(state.gallery.now())?).await?)))
 }
 
 #[derive(Deserialize)]
@@ -192,10 +209,10 @@ async fn update_people(
     auth: Auth,
     Json(body): Json<ManyChanges>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("person.update")?;
+    let user = auth.user();
     let mut answers = Vec::with_capacity(body.people.len());
     for OneOfMany { id, changes } in body.people {
-        let done = state.gallery.people().update(user.id, id, &changes.read()?).await;
+        let done = state.gallery.people().update(user.id, id, &changes.read(state.gallery.now())?).await;
         answers.push(match done {
             Ok(_) => json!({ "id": id, "success": true }),
             Err(gallery::GalleryError::Invalid(_)) => json!({ "id": id, "success": false, "error": "not_found" }),
@@ -211,18 +228,18 @@ struct Ids {
 }
 
 async fn delete_people(State(state): State<ApiState>, auth: Auth, Json(body): Json<Ids>) -> Result<StatusCode> {
-    state.gallery.people().delete(auth.may("person.delete")?.id, &body.ids).await?;
+    state.gallery.people().delete(auth.user().id, &body.ids).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn delete_person(State(state): State<ApiState>, auth: Auth, Id(id): Id<PersonId>) -> Result<StatusCode> {
-    state.gallery.people().delete(auth.may("person.delete")?.id, &[id]).await?;
+    state.gallery.people().delete(auth.user().id, &[id]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The first one stays.
 async fn merge_people(State(state): State<ApiState>, auth: Auth, Json(body): Json<Ids>) -> Result<Answer<Value>> {
-    let user = auth.may("person.merge")?;
+    let user = auth.user();
     let Some((into, others)) = body.ids.split_first() else {
         return Err(ApiError::field("ids", "must name at least two people"));
     };
@@ -235,7 +252,7 @@ async fn merge_person_legacy(
     Id(id): Id<PersonId>,
     Json(body): Json<Ids>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("person.merge")?;
+    let user = auth.user();
     if body.ids.contains(&id) {
         return Err(ApiError::bad_request("Cannot merge a person into themselves"));
     }
@@ -269,7 +286,7 @@ async fn reassign_faces(
     Id(id): Id<PersonId>,
     Json(body): Json<Moves>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("person.reassign")?;
+    let user = auth.user();
     let from: Vec<(AssetId, PersonId)> = body.data.iter().map(|one| (one.asset_id, one.person_id)).collect();
     let people = state.gallery.people().reassign(user.id, id, &from).await?;
     Ok(Answer(people.iter().map(json).collect()))
@@ -280,7 +297,7 @@ async fn get_person_statistics(
     auth: Auth,
     Id(id): Id<PersonId>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("person.statistics")?;
+    let user = auth.user();
     Ok(Answer(json!({ "assets": state.gallery.people().count_photos(user.id, id).await? })))
 }
 
@@ -289,7 +306,7 @@ async fn get_person_thumbnail(
     auth: Auth,
     Id(id): Id<PersonId>,
 ) -> Result<impl IntoResponse> {
-    let user = auth.may("person.read")?;
+    let user = auth.user();
     let blob = state.gallery.people().thumbnail(user.id, id).await?;
     let bytes = blob.read().await.map_err(gallery::GalleryError::from)?;
     // The page adds `updatedAt` to the address, so a new face is a new address.

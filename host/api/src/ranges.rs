@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use gallery::Gallery;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use store::assets::StoredFile;
 
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 
 /// What Immich sends: a client may keep a photo for a day, and show an old one while it asks.
 const CACHE: &str = "private, max-age=86400, no-transform, stale-while-revalidate=2592000, stale-if-error=2592000";
@@ -34,15 +34,13 @@ pub async fn serve(
     let etag = format!("\"{etag}\"");
     let len = file.size as u64;
     let mut response = Response::new(Body::empty());
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| {
-        known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag || one.trim() == "*")
-    }) {
+    if is_known(headers, &etag, file.modified) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         match asked(headers, len, &etag) {
             Asked::Nothing => {
-                *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+                let why = format!("the file has {len} bytes");
+                let mut response = ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, why).into_response();
                 insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{len}"));
                 return Ok(response);
             }
@@ -71,6 +69,17 @@ pub async fn serve(
     // A photo may be an SVG or HTML by a lie: nothing in it may run.
     insert(&mut response, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox");
     Ok(response)
+}
+
+/// Has the client this version? By ETag; by date only where it sends no ETag (RFC 9110, 13.1.3).
+fn is_known(headers: &HeaderMap, etag: &str, modified: jiff::Timestamp) -> bool {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if let Some(known) = header(header::IF_NONE_MATCH) {
+        return known.split(',').any(|one| one.trim().trim_start_matches("W/") == etag || one.trim() == "*");
+    }
+    header(header::IF_MODIFIED_SINCE)
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .is_some_and(|since| modified.as_second() <= since.timestamp().as_second())
 }
 
 fn insert(response: &mut Response, name: header::HeaderName, value: &str) {

@@ -1,8 +1,7 @@
 //! Tag "Server", and what clients ask for before anything else.
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use gallery::GalleryError;
 use serde_json::{Value, json};
 use types::AssetType;
@@ -10,20 +9,21 @@ use types::AssetType;
 use crate::ApiState;
 use crate::error::Result;
 use crate::extract::Auth;
+use crate::routes::{Access, Routes};
 
 /// The Immich whose API this is: the apps ask for sync types by it.
 const VERSION: (u32, u32, u32) = (3, 2, 2);
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/server/ping", get(ping_server))
-        .route("/server/version", get(get_server_version))
-        .route("/server/features", get(get_server_features))
-        .route("/server/config", get(get_server_config))
-        .route("/server/about", get(get_about_info))
-        .route("/server/storage", get(get_storage))
-        .route("/server/statistics", get(get_server_statistics))
-        .route("/server/media-types", get(get_supported_media_types))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/server/ping", "pingServer", Access::Public, ping_server)
+        .get("/server/version", "getServerVersion", Access::Public, get_server_version)
+        .get("/server/features", "getServerFeatures", Access::Public, get_server_features)
+        .get("/server/config", "getServerConfig", Access::Public, get_server_config)
+        .get("/server/about", "getAboutInfo", Access::User("server.about"), get_about_info)
+        .get("/server/storage", "getStorage", Access::User("server.storage"), get_storage)
+        .get("/server/statistics", "getServerStatistics", Access::Admin("server.statistics"), get_server_statistics)
+        .get("/server/media-types", "getSupportedMediaTypes", Access::Public, get_supported_media_types)
 }
 
 async fn ping_server() -> Answer<Value> {
@@ -32,7 +32,7 @@ async fn ping_server() -> Answer<Value> {
 
 /// Also the payload of `on_server_version`.
 pub fn version() -> Value {
-    json!({ "major": VERSION.0, "minor": VERSION.1, "patch": VERSION.2 })
+    json!({ "major": VERSION.0, "minor": VERSION.1, "patch": VERSION.2, "prerelease": null })
 }
 
 async fn get_server_version() -> Answer<Value> {
@@ -72,7 +72,7 @@ async fn get_server_config(State(state): State<ApiState>) -> Result<Answer<Value
         "maintenanceMode": false,
         "mapDarkStyleUrl": "",
         "mapLightStyleUrl": "",
-        "minFaces": 3,
+        "minFaces": store::people::LISTED_FROM,
         "oauthButtonText": "",
         "publicUsers": true,
         "trashDays": 30,
@@ -80,8 +80,7 @@ async fn get_server_config(State(state): State<ApiState>) -> Result<Answer<Value
     })))
 }
 
-async fn get_about_info(auth: Auth) -> Result<Answer<Value>> {
-    auth.may("server.about")?;
+async fn get_about_info(_: Auth) -> Result<Answer<Value>> {
     Ok(Answer(json!({
         "version": format!("v{}.{}.{}", VERSION.0, VERSION.1, VERSION.2),
         "versionUrl": "",
@@ -90,8 +89,7 @@ async fn get_about_info(auth: Auth) -> Result<Answer<Value>> {
     })))
 }
 
-async fn get_storage(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    auth.may("server.storage")?;
+async fn get_storage(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
     let (used, free) = state.gallery.blobs().usage().await.map_err(GalleryError::from)?.unwrap_or((0, 0));
     let size = used + free;
     let percentage = if size == 0 { 0.0 } else { (used as f64 / size as f64 * 10_000.0).round() / 100.0 };
@@ -120,8 +118,7 @@ fn human(bytes: u64) -> String {
     format!("{:.1} {unit}", value)
 }
 
-async fn get_server_statistics(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    auth.admin("server.statistics")?;
+async fn get_server_statistics(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
     let users = state.gallery.store().usage_by_user().await.map_err(GalleryError::from)?;
     let (mut photos, mut videos, mut photo_bytes, mut video_bytes) = (0, 0, 0, 0);
     for user in &users {
@@ -157,5 +154,6 @@ async fn get_server_statistics(State(state): State<ApiState>, auth: Auth) -> Res
 
 async fn get_supported_media_types() -> Answer<Value> {
     let dotted = |kind| media::extensions(kind).map(|extension| format!(".{extension}")).collect::<Vec<_>>();
+    // The CLI sends an XMP file beside its photo.
     Answer(json!({ "image": dotted(AssetType::Image), "video": dotted(AssetType::Video), "sidecar": [".xmp"] }))
 }

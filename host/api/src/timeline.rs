@@ -1,10 +1,9 @@
 //! Tag "Timeline". Buckets are columns, built as text in the database.
 
+use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use gallery::TimelineFilter;
 use jiff::civil;
 use serde::Deserialize;
@@ -14,9 +13,29 @@ use types::{UserId, Visibility};
 use crate::ApiState;
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Query};
+use crate::routes::{Access, Routes};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new().route("/timeline/buckets", get(get_time_buckets)).route("/timeline/bucket", get(get_time_bucket))
+pub fn routes() -> Routes {
+    Routes::new().get("/timeline/buckets", "getTimeBuckets", Access::User("asset.read"), get_time_buckets).get(
+        "/timeline/bucket",
+        "getTimeBucket",
+        Access::User("asset.read"),
+        get_time_bucket,
+    )
+}
+
+#[derive(Debug, Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Asc,
+    Desc,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+enum OrderBy {
+    TakenAt,
+    CreatedAt,
 }
 
 #[derive(Deserialize)]
@@ -26,9 +45,15 @@ struct Filter {
     is_favorite: Option<bool>,
     #[serde(default)]
     is_trashed: bool,
-    order: Option<String>,
+    order: Option<Direction>,
+    order_by: Option<OrderBy>,
     #[serde(default)]
     with_coordinates: bool,
+    /// Nobody has a partner and nothing is stacked yet: with them there is nothing more, without them nothing less.
+    #[serde(rename = "withPartners")]
+    _with_partners: Option<bool>,
+    #[serde(rename = "withStacked")]
+    _with_stacked: Option<bool>,
     time_bucket: Option<String>,
     // What is not there yet must not be ignored: a client would show the whole library as one album.
     album_id: Option<String>,
@@ -49,14 +74,17 @@ impl Filter {
             return Err(ApiError::bad_request("Not found or no timeline.read access"));
         }
         if self.visibility == Some(Visibility::Locked) {
-            return Err(ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "Elevated permission is required"));
+            return Err(ApiError::elevation());
+        }
+        if self.order_by == Some(OrderBy::CreatedAt) {
+            return Err(ApiError::field("orderBy", "createdAt is not supported yet"));
         }
         Ok(TimelineFilter {
             owner,
             visibility: self.visibility,
             is_favorite: self.is_favorite,
             is_trashed: self.is_trashed,
-            oldest_first: self.order.as_deref() == Some("asc"),
+            oldest_first: self.order == Some(Direction::Asc),
             with_coordinates: self.with_coordinates,
         })
     }
@@ -67,7 +95,7 @@ async fn get_time_buckets(
     auth: Auth,
     Query(query): Query<Filter>,
 ) -> Result<Answer<Value>> {
-    let user = auth.may("asset.read")?;
+    let user = auth.user();
     let buckets = state.gallery.time_buckets(&query.read(user.id)?).await?;
     Ok(Answer(buckets.iter().map(|(month, count)| json!({ "timeBucket": month, "count": count })).collect()))
 }
@@ -77,7 +105,7 @@ async fn get_time_bucket(
     auth: Auth,
     Query(query): Query<Filter>,
 ) -> Result<impl IntoResponse> {
-    let user = auth.may("asset.read")?;
+    let user = auth.user();
     let filter = query.read(user.id)?;
     let text = query.time_bucket.ok_or_else(|| ApiError::field("timeBucket", "is missing"))?;
     let month: civil::Date = text

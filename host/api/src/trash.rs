@@ -1,8 +1,7 @@
 //! Tag "Trash".
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json as Answer, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use types::AssetId;
@@ -10,21 +9,22 @@ use types::AssetId;
 use crate::ApiState;
 use crate::error::Result;
 use crate::extract::{Auth, Json};
+use crate::routes::{Access, Routes};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/trash/empty", post(empty_trash))
-        .route("/trash/restore", post(restore_trash))
-        .route("/trash/restore/assets", post(restore_assets))
+pub fn routes() -> Routes {
+    Routes::new()
+        .post("/trash/empty", "emptyTrash", Access::User("asset.delete"), empty_trash)
+        .post("/trash/restore", "restoreTrash", Access::User("asset.delete"), restore_trash)
+        .post("/trash/restore/assets", "restoreAssets", Access::User("asset.delete"), restore_assets)
 }
 
 async fn empty_trash(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    let count = state.gallery.empty_trash(auth.may("asset.delete")?).await?;
+    let count = state.gallery.empty_trash(auth.user()).await?;
     Ok(Answer(json!({ "count": count })))
 }
 
 async fn restore_trash(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    let count = state.gallery.restore(auth.may("asset.delete")?, None).await?;
+    let count = state.gallery.restore(auth.user(), None).await?;
     Ok(Answer(json!({ "count": count })))
 }
 
@@ -34,6 +34,6 @@ struct Ids {
 }
 
 async fn restore_assets(State(state): State<ApiState>, auth: Auth, Json(body): Json<Ids>) -> Result<Answer<Value>> {
-    let count = state.gallery.restore(auth.may("asset.delete")?, Some(&body.ids)).await?;
+    let count = state.gallery.restore(auth.user(), Some(&body.ids)).await?;
     Ok(Answer(json!({ "count": count })))
 }

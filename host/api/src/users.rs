@@ -1,22 +1,23 @@
 //! Tag "Users".
 
+use axum::Json as Answer;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json as Answer, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::accounts::User;
+use store::accounts::{User, UserChanges};
 use types::wire::iso;
 
 use crate::ApiState;
 use crate::error::Result;
-use crate::extract::{Auth, Json};
+use crate::extract::{Auth, Json, present};
+use crate::routes::{Access, Routes};
 
-pub fn routes() -> Router<ApiState> {
-    Router::new()
-        .route("/users", get(search_users))
-        .route("/users/me", get(get_my_user).put(update_my_user))
-        .route("/users/me/preferences", get(get_my_preferences))
+pub fn routes() -> Routes {
+    Routes::new()
+        .get("/users", "searchUsers", Access::User("user.read"), search_users)
+        .get("/users/me", "getMyUser", Access::User("user.read"), get_my_user)
+        .put("/users/me", "updateMyUser", Access::User("user.update"), update_my_user)
+        .get("/users/me/preferences", "getMyPreferences", Access::User("userPreference.read"), get_my_preferences)
 }
 
 /// UserResponseDto.
@@ -55,24 +56,60 @@ pub fn admin_json(user: &User) -> Value {
     })
 }
 
-async fn search_users(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    auth.may("user.read")?;
+async fn search_users(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
     let users = state.gallery.store().users().await.map_err(gallery::GalleryError::from)?;
     Ok(Answer(users.iter().map(json).collect()))
 }
 
 async fn get_my_user(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
-    let id = auth.may("user.read")?.id;
+    let id = auth.user().id;
     // Not from the identity, which may be seconds old: the quota changes with every upload.
     let user = state.gallery.store().user(id).await.map_err(gallery::GalleryError::from)?;
     Ok(Answer(admin_json(user.as_ref().unwrap_or(&auth.0.user))))
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct UpdateMe {
     name: Option<String>,
     email: Option<String>,
     password: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    avatar_color: Option<Option<AvatarColor>>,
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+enum AvatarColor {
+    /// Also where somebody takes their colour away.
+    #[default]
+    Primary,
+    Pink,
+    Red,
+    Yellow,
+    Blue,
+    Green,
+    Purple,
+    Orange,
+    Gray,
+    Amber,
+}
+
+impl AvatarColor {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Pink => "pink",
+            Self::Red => "red",
+            Self::Yellow => "yellow",
+            Self::Blue => "blue",
+            Self::Green => "green",
+            Self::Purple => "purple",
+            Self::Orange => "orange",
+            Self::Gray => "gray",
+            Self::Amber => "amber",
+        }
+    }
 }
 
 async fn update_my_user(
@@ -80,23 +117,26 @@ async fn update_my_user(
     auth: Auth,
     Json(body): Json<UpdateMe>,
 ) -> Result<Answer<Value>> {
-    let id = auth.may("user.update")?.id;
-    let user =
-        state.gallery.update_me(id, body.name.as_deref(), body.email.as_deref(), body.password.as_deref()).await?;
+    let id = auth.user().id;
+    let changes = UserChanges {
+        name: body.name.as_deref(),
+        email: body.email.as_deref(),
+        avatar_color: body.avatar_color.map(|color| color.unwrap_or_default().as_str()),
+    };
+    let user = state.gallery.update_me(id, changes, body.password.as_deref()).await?;
     Ok(Answer(admin_json(&user)))
 }
 
 /// The defaults: nothing of this can be changed yet.
-async fn get_my_preferences(auth: Auth) -> Result<Answer<Value>> {
-    auth.may("userPreference.read")?;
+async fn get_my_preferences(_: Auth) -> Result<Answer<Value>> {
     Ok(Answer(json!({
         "albums": { "defaultAssetOrder": "desc" },
         "cast": { "gCastEnabled": false },
         "download": { "archiveSize": 4_294_967_296_u64, "includeEmbeddedVideos": false },
         "emailNotifications": { "enabled": false, "albumInvite": false, "albumUpdate": false },
         "folders": { "enabled": false, "sidebarWeb": false },
-        "memories": { "enabled": false, "duration": 5 },
-        "people": { "enabled": false, "sidebarWeb": false, "minimumFaces": 3 },
+        "memories": { "enabled": false, "sidebarWeb": false, "duration": 5 },
+        "people": { "enabled": false, "sidebarWeb": false, "minimumFaces": store::people::LISTED_FROM },
         "purchase": { "showSupportBadge": false, "hideBuyButtonUntil": "2100-01-01T00:00:00.000Z" },
         "ratings": { "enabled": true },
         "recentlyAdded": { "sidebarWeb": false },

@@ -1,15 +1,17 @@
 //! Events to clients: socket.io v4 over websocket, at /api/socket.io.
 
+use gallery::accounts::Means;
 use gallery::{Event, Gallery};
 use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::TransportType;
 use socketioxide::extract::SocketRef;
 use socketioxide::layer::SocketIoLayer;
+use store::assets::Asset;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::extract::identify;
-use crate::{ApiState, assets, server};
+use crate::{ApiState, assets, server, sync};
 
 /// The layer that takes the connections, and the task that feeds them.
 pub fn layer(state: &ApiState) -> (SocketIoLayer, impl Future<Output = ()> + Send + 'static) {
@@ -29,6 +31,7 @@ async fn connect(socket: SocketRef, state: ApiState) {
     match identify(&request, &state).await {
         Ok(identity) => {
             socket.join(identity.user.id.to_string());
+            socket.join(means_room(&identity.means));
             let _ = socket.emit("on_server_version", &server::version());
         }
         Err(_) => {
@@ -38,18 +41,27 @@ async fn connect(socket: SocketRef, state: ApiState) {
     }
 }
 
-/// A room is a user's.
+/// The room of those who came with this session or key, and leave with it.
+fn means_room(means: &Means) -> String {
+    match means {
+        Means::Session(id) => format!("session {id}"),
+        Means::ApiKey(key) => format!("key {}", key.id),
+    }
+}
+
+/// A room is a user's, or that of a session or key.
 async fn feed(io: SocketIo, gallery: Gallery) {
     let mut events = gallery.events().listen();
     loop {
         match events.recv().await {
             Ok(event) => {
                 let room = event.owner().to_string();
-                if let Some((name, payload)) = message(&gallery, &event).await
-                    && let Err(error) = io.to(room).emit(name, &payload).await
-                {
-                    tracing::debug!(%error, name, "Cannot tell all clients");
+                for (name, payload) in messages(&gallery, &event).await {
+                    if let Err(error) = io.to(room.clone()).emit(name, &payload).await {
+                        tracing::debug!(%error, name, "Cannot tell all clients");
+                    }
                 }
+                end(&io, &event).await;
             }
             Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "Clients missed events"),
             Err(RecvError::Closed) => return,
@@ -57,19 +69,45 @@ async fn feed(io: SocketIo, gallery: Gallery) {
     }
 }
 
-async fn message(gallery: &Gallery, event: &Event) -> Option<(&'static str, Value)> {
-    Some(match event {
-        Event::UploadReady { asset, .. } => ("on_upload_success", asset_json(gallery, *asset).await?),
-        Event::AssetUpdated { asset, .. } => ("on_asset_update", asset_json(gallery, *asset).await?),
-        Event::AssetDeleted { asset, .. } => ("on_asset_delete", asset.to_string().into()),
-        Event::PersonThumbnail { person, .. } => ("on_person_thumbnail", person.to_string().into()),
-        Event::AssetsTrashed { assets, .. } => ("on_asset_trash", ids(assets)),
-        Event::AssetsRestored { assets, .. } => ("on_asset_restore", ids(assets)),
-    })
+/// Nobody listens with a session or a key that is no more.
+async fn end(io: &SocketIo, event: &Event) {
+    let room = match event {
+        Event::SessionEnded { session, .. } => {
+            let room = format!("session {session}");
+            let _ = io.to(room.clone()).emit("on_session_delete", &session.to_string()).await;
+            room
+        }
+        Event::ApiKeyDeleted { key, .. } => format!("key {key}"),
+        _ => return,
+    };
+    if let Err(error) = io.to(room).disconnect().await {
+        tracing::debug!(%error, "Cannot disconnect all clients");
+    }
 }
 
-async fn asset_json(gallery: &Gallery, id: types::AssetId) -> Option<Value> {
-    gallery.for_ingest(id).await.ok().flatten().map(|asset| assets::json(&asset))
+async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)> {
+    match event {
+        Event::UploadReady { asset, .. } => match asset_of(gallery, *asset).await {
+            // The page and tools wait for the first, the phone for the second alone.
+            Some(asset) => {
+                vec![("on_upload_success", assets::json(&asset)), ("AssetUploadReadyV2", sync::upload_ready(&asset))]
+            }
+            None => Vec::new(),
+        },
+        Event::AssetUpdated { asset, .. } => match asset_of(gallery, *asset).await {
+            Some(asset) => vec![("on_asset_update", assets::json(&asset))],
+            None => Vec::new(),
+        },
+        Event::AssetDeleted { asset, .. } => vec![("on_asset_delete", asset.to_string().into())],
+        Event::PersonThumbnail { person, .. } => vec![("on_person_thumbnail", person.to_string().into())],
+        Event::AssetsTrashed { assets, .. } => vec![("on_asset_trash", ids(assets))],
+        Event::AssetsRestored { assets, .. } => vec![("on_asset_restore", ids(assets))],
+        Event::SessionEnded { .. } | Event::ApiKeyDeleted { .. } => Vec::new(),
+    }
+}
+
+async fn asset_of(gallery: &Gallery, id: types::AssetId) -> Option<Asset> {
+    gallery.for_ingest(id).await.ok().flatten()
 }
 
 fn ids(assets: &[types::AssetId]) -> Value {

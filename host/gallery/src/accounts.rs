@@ -10,13 +10,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore as _;
 use sha2::{Digest as _, Sha256};
-use store::accounts::{ApiKey, User};
+use store::accounts::{ApiKey, User, UserChanges};
 use types::{ApiKeyId, SessionId, UserId};
 
-use crate::{Gallery, GalleryError, Result};
+use crate::{Event, Gallery, GalleryError, Result};
 
 const LOGIN_ATTEMPTS: u32 = 10;
 const SHORTEST_PASSWORD: usize = 8;
+/// Bytes.
+const LONGEST_NAME: usize = 1_000;
 
 /// Who asks, and with what.
 #[derive(Debug, Clone)]
@@ -140,17 +142,17 @@ impl Gallery {
             self.store().delete_session(id).await?;
         }
         self.0.identities.invalidate_all();
+        if let Means::Session(session) = identity.means {
+            self.events().publish(Event::SessionEnded { owner: identity.user.id, session });
+        }
         Ok(())
     }
 
     /// `None` leaves a field as it is.
-    pub async fn update_me(
-        &self,
-        id: UserId,
-        name: Option<&str>,
-        email: Option<&str>,
-        password: Option<&str>,
-    ) -> Result<User> {
+    pub async fn update_me(&self, id: UserId, changes: UserChanges<'_>, password: Option<&str>) -> Result<User> {
+        changes.email.map(check_email).transpose()?;
+        changes.name.map(check_name).transpose()?;
+        let changes = UserChanges { name: changes.name.map(str::trim), email: changes.email.map(str::trim), ..changes };
         let hash = match password {
             Some(password) => {
                 check_password(password)?;
@@ -158,7 +160,12 @@ impl Gallery {
             }
             None => None,
         };
-        let updated = self.store().update_user(id, name, email, hash.as_deref()).await?;
+        let updated = match self.store().update_user(id, changes, hash.as_deref()).await {
+            Err(error) if error.is_constraint("app_user_email") => {
+                return Err(GalleryError::Invalid("Email already in use by another account".into()));
+            }
+            updated => updated?,
+        };
         self.0.identities.invalidate_all();
         updated.ok_or_else(|| GalleryError::NotFound("User not found".into()))
     }
@@ -178,20 +185,39 @@ impl Gallery {
             return Err(GalleryError::Invalid("API Key not found".into()));
         }
         self.0.identities.invalidate_all();
+        self.events().publish(Event::ApiKeyDeleted { owner: user, key: id });
         Ok(())
     }
 }
 
 fn check_account(email: &str, name: &str, password: &str) -> Result<()> {
+    check_email(email)?;
+    check_name(name)?;
+    check_password(password)
+}
+
+fn check_email(email: &str) -> Result<()> {
     let email = email.trim();
     let parts = email.split_once('@');
-    if email.len() > 254 || !parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()) {
+    if email.len() > 254
+        || email.chars().any(char::is_control)
+        || !parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+    {
         return Err(GalleryError::Invalid("email must be an email address".into()));
     }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(GalleryError::Invalid("name should not be empty".into()));
     }
-    check_password(password)
+    if name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(GalleryError::Invalid(format!(
+            "name must have at most {LONGEST_NAME} bytes and no control characters"
+        )));
+    }
+    Ok(())
 }
 
 fn check_password(password: &str) -> Result<()> {

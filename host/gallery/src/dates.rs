@@ -1,33 +1,15 @@
-//! When photos were taken, and originals that move to where their date says (DESIGN 3).
+//! Originals that move to where their date says (DESIGN 3).
 
 use blobs::{BlobClass, Object, StorageError};
 use jiff::civil;
-use jiff::tz::TimeZone;
-use store::accounts::User;
 use store::assets::Asset;
-use types::AssetId;
 
-use crate::ingest::METADATA;
 use crate::uploads::{Points, wall_clock_ms};
-use crate::{Event, Gallery, GalleryError, Result, failpoint};
+use crate::{Gallery, Result, failpoint};
 
 const RELOCATE: Points = ["relocate.intent", "relocate.put", "relocate.located"];
 
 impl Gallery {
-    /// The user says when a photo was taken: that stands against what the camera wrote. Its original moves by the metadata step.
-    pub async fn correct_date(&self, user: &User, asset: AssetId, local: civil::DateTime, tz: TimeZone) -> Result<()> {
-        let at = tz.to_ambiguous_zoned(local).compatible();
-        let at = at.map_err(|error| GalleryError::Invalid(format!("the date cannot be kept: {error}")))?;
-        let zone = tz.iana_name().map_or_else(|| format!("UTC{}", at.strftime("%:z")), str::to_owned);
-        let set = self.store().set_date((user.id, asset), at.timestamp(), local, &zone, METADATA).await?;
-        if !set {
-            return Err(GalleryError::no_access("asset.update"));
-        }
-        self.0.outbox.notify_one();
-        self.events().publish(Event::AssetUpdated { owner: user.id, asset });
-        Ok(())
-    }
-
     /// Moves the original to where `local` says, unless it was filed under that. The bytes lie at the new place before the row
     /// says so, and at the old one until it does: a storage's own rename could leave a row that names nothing.
     pub(crate) async fn file_by_date(&self, asset: &Asset, local: civil::DateTime) -> Result<()> {

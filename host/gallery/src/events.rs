@@ -4,7 +4,7 @@ use queue::Queue;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use types::{AssetId, JobId, PersonId, UserId};
+use types::{ApiKeyId, AssetId, JobId, PersonId, SessionId, UserId};
 
 /// Something that an owner's clients want to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,16 @@ pub enum Event {
         owner: UserId,
         assets: Vec<AssetId>,
     },
+    /// Somebody signed out: whoever listens with this session hears no more.
+    SessionEnded {
+        owner: UserId,
+        session: SessionId,
+    },
+    /// The same, for a key.
+    ApiKeyDeleted {
+        owner: UserId,
+        key: ApiKeyId,
+    },
     /// The person has a new thumbnail.
     PersonThumbnail {
         owner: UserId,
@@ -47,6 +57,8 @@ impl Event {
             | Self::AssetDeleted { owner, .. }
             | Self::AssetsTrashed { owner, .. }
             | Self::AssetsRestored { owner, .. }
+            | Self::SessionEnded { owner, .. }
+            | Self::ApiKeyDeleted { owner, .. }
             | Self::PersonThumbnail { owner, .. } => *owner,
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod corrections;
 mod dates;
 pub mod error;
 pub mod events;
@@ -137,7 +138,7 @@ impl Gallery {
         Ok(())
     }
 
-    pub(crate) fn now(&self) -> jiff::Timestamp {
+    pub fn now(&self) -> jiff::Timestamp {
         self.0.parts.clock.now()
     }
 }

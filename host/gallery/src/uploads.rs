@@ -89,13 +89,7 @@ impl Gallery {
         let room = user.quota_bytes.map(|quota| (quota - user.used_bytes).max(0) as u64);
         let max = self.0.parts.settings.max_upload;
         let refusal = if room.is_some_and(|room| room < max) { Refusal::Quota } else { Refusal::Size(max) };
-        let writer = self.blobs().inbox.create().await.map_err(|error| match error.kind() {
-            // The inbox lies beside the originals.
-            std::io::ErrorKind::NotFound => GalleryError::Storage(StorageError::Unavailable(
-                "the folder for uploads is gone: is the disk of the originals mounted?".into(),
-            )),
-            _ => error.into(),
-        })?;
+        let writer = self.blobs().inbox.create().await?;
         Ok(Arriving { writer, head: Vec::new(), limit: room.unwrap_or(max).min(max), refusal })
     }
 

@@ -31,9 +31,22 @@ impl Limits {
         check(width, height, self.max_pixels)
     }
 
+    /// Bytes that a decoder's own picture may take: what the same pixels take as RGB. Sixteen bits a channel or an alpha count.
+    fn max_bytes(&self) -> u64 {
+        self.max_decoded * 3
+    }
+
     pub(crate) fn check_decoded(&self, width: u32, height: u32) -> Result<(), MediaError> {
         check(width, height, self.max_decoded)
     }
+}
+
+/// Of a file that is to be decoded: all of it is in memory then.
+pub const MAX_IMAGE_BYTES: u64 = 1 << 30;
+
+/// May a file of so many bytes be read to be decoded? For callers, before they read it.
+pub fn check_len(len: u64) -> Result<(), MediaError> {
+    if len > MAX_IMAGE_BYTES { Err(MediaError::TooLong(len)) } else { Ok(()) }
 }
 
 fn check(width: u32, height: u32, limit: u64) -> Result<(), MediaError> {
@@ -74,6 +87,7 @@ pub(crate) fn raw(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Res
     if bytes.is_empty() {
         return Err(MediaError::Empty);
     }
+    check_len(bytes.len() as u64)?;
     match sniff(bytes) {
         Some(Format::Jpeg) => match jpeg::decode(bytes, short_side, limits)? {
             Some(raw) => Ok(raw),
@@ -147,18 +161,27 @@ fn upright(rgb: Vec<u8>, size: Size, orientation: u8) -> (Size, Vec<u8>) {
     (Size { width: out_width as u32, height: out_height as u32 }, out)
 }
 
-/// PNG, WebP, GIF, TIFF, BMP, and JPEGs in CMYK.
+/// PNG, WebP, GIF, TIFF, BMP, and JPEGs that turbojpeg does not take.
 fn by_image(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     let damaged = |error: image::ImageError| MediaError::Damaged(error.to_string());
-    let reader = ImageReader::new(Cursor::new(bytes))
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| MediaError::Damaged(error.to_string()))?;
+    // Also for what a decoder takes beside the pixels: PNG's compressed profiles and texts, TIFF's tables.
+    let mut own = image::Limits::no_limits();
+    own.max_alloc = Some(limits.max_bytes());
+    reader.limits(own);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_header(width, height)?;
     limits.check_decoded(width, height)?;
+    let bytes = decoder.total_bytes();
+    if bytes > limits.max_bytes() {
+        return Err(MediaError::TooMuchMemory { bytes, limit: limits.max_bytes() });
+    }
     let orientation = decoder.orientation().map_or(1, |orientation| orientation.to_exif());
-    let icc = decoder.icc_profile().map_err(damaged)?;
+    // A broken profile spoils no picture.
+    let icc = decoder.icc_profile().ok().flatten();
     let rgb = flat(DynamicImage::from_decoder(decoder).map_err(damaged)?);
     let size = Size { width, height };
     Ok(Raw { size, rgb, icc, orientation, full: size })
@@ -186,7 +209,7 @@ fn heif(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     let handle = context.primary_image_handle().map_err(damaged)?;
     limits.check_header(handle.width(), handle.height())?;
     limits.check_decoded(handle.width(), handle.height())?;
-    let icc = handle.color_profile_raw().map(|profile| profile.data);
+    let icc = handle.color_profile_raw().map(|profile| profile.data).or_else(|| named_profile(&handle));
     let image = LibHeif::new().decode(&handle, ColorSpace::Rgb(RgbChroma::Rgb), None).map_err(damaged)?;
     let plane = image.planes().interleaved.ok_or_else(|| MediaError::Damaged("it has no colours".into()))?;
     let size = Size { width: plane.width, height: plane.height };
@@ -194,6 +217,27 @@ fn heif(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     let rgb =
         plane.data.chunks(plane.stride).take(plane.height as usize).flat_map(|line| &line[..row]).copied().collect();
     Ok(Raw { size, rgb, icc, orientation: 1, full: size })
+}
+
+/// The profile that a HEIC or AVIF names by numbers (ITU-T H.273) instead of bringing one. sRGB needs none.
+fn named_profile(handle: &libheif_rs::ImageHandle) -> Option<Vec<u8>> {
+    use libheif_rs::{ColorPrimaries, TransferCharacteristics};
+    let named = handle.color_profile_nclx()?;
+    let profile = match (named.color_primaries(), named.transfer_characteristics()) {
+        (ColorPrimaries::SMPTE_EG_432_1, TransferCharacteristics::ITU_R_BT_2100_0_PQ) => {
+            ColorProfile::new_display_p3_pq()
+        }
+        (ColorPrimaries::SMPTE_EG_432_1, _) => ColorProfile::new_display_p3(),
+        (ColorPrimaries::ITU_R_BT_2020_2_and_2100_0, TransferCharacteristics::ITU_R_BT_2100_0_PQ) => {
+            ColorProfile::new_bt2020_pq()
+        }
+        (ColorPrimaries::ITU_R_BT_2020_2_and_2100_0, TransferCharacteristics::ITU_R_BT_2100_0_HLG) => {
+            ColorProfile::new_bt2020_hlg()
+        }
+        (ColorPrimaries::ITU_R_BT_2020_2_and_2100_0, _) => ColorProfile::new_bt2020(),
+        _ => return None,
+    };
+    profile.encode().ok()
 }
 
 /// JPEG XL. jxl-oxide applies the orientation and gives sRGB.

@@ -6,7 +6,7 @@ use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Scalin
 use types::Size;
 
 use crate::decode::{Limits, Raw};
-use crate::{MediaError, Pixels};
+use crate::{MediaError, Pixels, cmyk};
 
 thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
@@ -33,8 +33,7 @@ fn damaged(error: turbojpeg::Error) -> MediaError {
     MediaError::Damaged(error.to_string())
 }
 
-/// Decodes at the smallest scale whose shorter side has at least `short_side` pixels. `None`: the colours are ones that
-/// turbojpeg does not turn into RGB (CMYK).
+/// Decodes at the smallest scale whose shorter side has at least `short_side` pixels. `None`: the other decoder may take it.
 pub fn decode(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Result<Option<Raw>, MediaError> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
@@ -47,9 +46,7 @@ pub fn decode(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Result<
             header => header.map_err(damaged)?,
         };
         limits.check_header(header.width as u32, header.height as u32)?;
-        if matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
-            return Ok(None);
-        }
+        let inks = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
         let short = header.width.min(header.height);
         let factor = FACTORS
             .iter()
@@ -59,17 +56,22 @@ pub fn decode(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Result<
         let (width, height) = (factor.scale(header.width), factor.scale(header.height));
         limits.check_decoded(width as u32, height as u32)?;
         decompressor.set_scaling_factor(factor).map_err(damaged)?;
-        let mut rgb = vec![0; width * height * 3];
-        let image = Image { pixels: &mut rgb[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
+        let (channels, format) = if inks { (4, PixelFormat::CMYK) } else { (3, PixelFormat::RGB) };
+        let mut pixels = vec![0; width * height * channels];
+        let image = Image { pixels: &mut pixels[..], width, pitch: width * channels, height, format };
         match decompressor.decompress(bytes, image) {
             Err(error) if !is_harmless(&error) => return Err(damaged(error)),
             _ => {}
         }
         let segments = Segments::read(bytes);
+        let (rgb, icc) = match segments.icc() {
+            icc if inks => (cmyk::to_rgb(pixels, segments.is_adobe(), icc.as_deref()), None),
+            icc => (pixels, icc),
+        };
         Ok(Some(Raw {
             size: Size { width: width as u32, height: height as u32 },
             rgb,
-            icc: segments.icc(),
+            icc,
             orientation: segments.exif().and_then(orientation).unwrap_or(1),
             full: Size { width: header.width as u32, height: header.height as u32 },
         }))
@@ -130,6 +132,11 @@ impl<'a> Segments<'a> {
     /// The TIFF structure of EXIF.
     pub fn exif(&self) -> Option<&'a [u8]> {
         self.of(0xe1, b"Exif\0\0").next()
+    }
+
+    /// Written by a program of Adobe's or one that does as they do: in CMYK, 255 is no ink then.
+    fn is_adobe(&self) -> bool {
+        self.of(0xee, b"Adobe").next().is_some()
     }
 
     /// XMP as text.

@@ -2,6 +2,7 @@
 //!
 //! All functions block and may use a core for a while: call them on a bounded pool.
 
+mod cmyk;
 mod codec;
 mod decode;
 mod error;
@@ -13,10 +14,10 @@ mod places;
 mod thumbnails;
 
 pub use codec::{Codec, encode};
-pub use decode::{Limits, decode};
+pub use decode::{Limits, MAX_IMAGE_BYTES, check_len, decode};
 pub use error::MediaError;
 pub use format::{Format, by_extension, extensions, sniff};
-pub use metadata::{Metadata, metadata};
+pub use metadata::{Metadata, Sidecar, metadata, offset_name, parse_offset, sidecar};
 pub use pixels::{Channels, Filter, Fit, Layout, Pixels, TensorOptions, crop, fill_tensor, resize, tensor, warp};
 pub use places::{Place, place, time_zone_at};
 pub use thumbnails::{ThumbnailSpec, Thumbnails, thumbnails};

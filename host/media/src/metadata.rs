@@ -68,7 +68,7 @@ fn read_exif(exif: &Exif, metadata: &mut Metadata) {
     metadata.orientation = number(exif, Tag::Orientation)
         .and_then(|value| u8::try_from(value).ok())
         .filter(|value| (1..=8).contains(value));
-    metadata.description = metadata.description.take().or_else(|| text(exif, Tag::ImageDescription));
+    metadata.description = metadata.description.take().or_else(|| long_text(exif, Tag::ImageDescription));
     metadata.latitude = degrees(exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, "S").filter(|value| value.abs() <= 90.0);
     metadata.longitude =
         degrees(exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, "W").filter(|value| value.abs() <= 180.0);
@@ -128,7 +128,7 @@ fn local_time(text: &str, fraction: Option<&str>) -> Option<civil::DateTime> {
 }
 
 /// `+02:00`, `-0330`, `Z`.
-fn parse_offset(text: &str) -> Option<Offset> {
+pub fn parse_offset(text: &str) -> Option<Offset> {
     if text.trim() == "Z" {
         return Some(Offset::UTC);
     }
@@ -143,17 +143,36 @@ fn parse_offset(text: &str) -> Option<Offset> {
     Offset::from_seconds(sign * (hours.parse::<i32>().ok()? * 3600 + minutes * 60)).ok()
 }
 
-fn offset_name(offset: Offset) -> String {
+/// `UTC+02:00`, as Immich writes a zone that has no name.
+pub fn offset_name(offset: Offset) -> String {
     let minutes = offset.seconds() / 60;
     let sign = if minutes < 0 { '-' } else { '+' };
     format!("UTC{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
 }
 
 fn text(exif: &Exif, tag: Tag) -> Option<String> {
+    clean(&raw_text(exif, tag)?, LONGEST_TEXT)
+}
+
+fn long_text(exif: &Exif, tag: Tag) -> Option<String> {
+    clean(&raw_text(exif, tag)?, LONGEST_DESCRIPTION)
+}
+
+fn raw_text(exif: &Exif, tag: Tag) -> Option<String> {
     let Value::Ascii(lines) = &exif.get_field(tag, In::PRIMARY)?.value else { return None };
-    // PostgreSQL's text holds no NUL, and cameras pad with them.
-    let text = String::from_utf8_lossy(lines.first()?).replace('\0', "").trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    Some(String::from_utf8_lossy(lines.first()?).into_owned())
+}
+
+/// Characters of a name or a model, and of a description.
+const LONGEST_TEXT: usize = 1_000;
+const LONGEST_DESCRIPTION: usize = 20_000;
+
+/// Without what no text is: cameras pad with NUL, which PostgreSQL's text cannot hold, and a hostile file may be all text.
+fn clean(text: &str, longest: usize) -> Option<String> {
+    let is_text = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    let text: String = text.chars().filter(is_text).take(longest).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn number(exif: &Exif, tag: Tag) -> Option<u32> {
@@ -196,8 +215,70 @@ fn read_xmp(xmp: &str, metadata: &mut Metadata) {
     metadata.description = between(xmp, "<dc:description>", "</dc:description>")
         .and_then(|block| between(block, "<rdf:li", "</rdf:li>"))
         .and_then(|item| item.split_once('>'))
-        .map(|(_, text)| unescape(text.trim()))
-        .filter(|text| !text.is_empty());
+        .and_then(|(_, text)| clean(&unescape(text), LONGEST_DESCRIPTION));
+}
+
+/// What an XMP file beside a photo says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sidecar {
+    pub description: Option<String>,
+    /// 0 to 5.
+    pub rating: Option<i16>,
+    /// On the clock on the wall there.
+    pub taken_local: Option<civil::DateTime>,
+    pub taken_offset: Option<Offset>,
+    /// Degrees, north and east positive.
+    pub position: Option<(f64, f64)>,
+}
+
+/// Reads an XMP file. What is missing, damaged or in another encoding is simply not there.
+pub fn sidecar(bytes: &[u8]) -> Sidecar {
+    let Ok(xmp) = std::str::from_utf8(bytes) else { return Sidecar::default() };
+    let mut metadata = Metadata::default();
+    read_xmp(xmp, &mut metadata);
+    let date = ["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"]
+        .into_iter()
+        .find_map(|name| xmp_date(&property(xmp, name)?));
+    let degrees = |name: &str, most: f64| xmp_degrees(&property(xmp, name)?).filter(|value| value.abs() <= most);
+    Sidecar {
+        description: metadata.description,
+        rating: metadata.rating,
+        taken_local: date.map(|(local, _)| local),
+        taken_offset: date.and_then(|(_, offset)| offset),
+        position: degrees("exif:GPSLatitude", 90.0).zip(degrees("exif:GPSLongitude", 180.0)),
+    }
+}
+
+/// A simple property, written as an attribute or as an element.
+fn property(xmp: &str, name: &str) -> Option<String> {
+    let value = between(xmp, &format!("{name}=\""), "\"").or_else(|| between(xmp, &format!("<{name}>"), "<"))?;
+    clean(&unescape(value), LONGEST_TEXT)
+}
+
+/// `2024-03-15T12:00:00+01:00`; the offset may be missing.
+fn xmp_date(text: &str) -> Option<(civil::DateTime, Option<Offset>)> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    let local = pieces.date().to_datetime(pieces.time()?);
+    let offset = match pieces.offset() {
+        Some(jiff::fmt::temporal::PiecesOffset::Numeric(numeric)) => Some(numeric.offset()),
+        Some(_) => Some(Offset::UTC),
+        None => None,
+    };
+    (local.year() > 1901).then_some((local, offset))
+}
+
+/// `52,0.696N` or `52,0,41.76N`: degrees, minutes and perhaps seconds; also plain degrees, as some programs write.
+fn xmp_degrees(text: &str) -> Option<f64> {
+    let (digits, sign) = match text.chars().last()? {
+        'N' | 'E' => (&text[..text.len() - 1], 1.0),
+        'S' | 'W' => (&text[..text.len() - 1], -1.0),
+        _ => (text, 1.0),
+    };
+    let mut value = 0.0;
+    for (part, share) in digits.split(',').zip([1.0, 60.0, 3600.0]) {
+        value += part.trim().parse::<f64>().ok()? / share;
+    }
+    Some(sign * value).filter(|value| value.is_finite())
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {

@@ -16,17 +16,31 @@ pub struct Place {
 static GEOCODER: LazyLock<ReverseGeocoder> = LazyLock::new(ReverseGeocoder::new);
 static ZONES: LazyLock<DefaultFinder> = LazyLock::new(DefaultFinder::new);
 
-/// Degrees; `None` where they are none.
+/// Degrees; `None` where they are none, or where no city is near.
 pub fn place(latitude: f64, longitude: f64) -> Option<Place> {
     if !valid(latitude, longitude) {
         return None;
     }
     let found = GEOCODER.search((latitude, longitude)).record;
+    if kilometres((latitude, longitude), (found.lat, found.lon)) > FARTHEST {
+        return None;
+    }
     Some(Place {
         city: found.name.to_string(),
         state: found.admin1.to_string(),
         country: country(&found.cc.to_string()),
     })
+}
+
+/// In the middle of an ocean the nearest city is no place that anybody would say. In kilometres.
+const FARTHEST: f64 = 100.0;
+
+/// Along the surface of the Earth (haversine).
+fn kilometres(from: (f64, f64), to: (f64, f64)) -> f64 {
+    let (latitude, longitude) = ((to.0 - from.0).to_radians(), (to.1 - from.1).to_radians());
+    let half = (latitude / 2.0).sin().powi(2)
+        + from.0.to_radians().cos() * to.0.to_radians().cos() * (longitude / 2.0).sin().powi(2);
+    2.0 * 6_371.0 * half.sqrt().min(1.0).asin()
 }
 
 /// IANA's name, such as `Europe/Berlin`.

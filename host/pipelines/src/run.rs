@@ -10,6 +10,7 @@ use media::{Limits, Pixels, ThumbnailSpec};
 use plugin_host::PluginError;
 use store::assets::Asset;
 use store::steps::StepResult;
+use tokio::sync::Semaphore;
 use types::{AssetId, AssetType, Job, JobId, JobKind, Priority, QueueName};
 
 use crate::darkroom::Darkroom;

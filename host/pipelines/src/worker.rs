@@ -163,7 +163,7 @@ impl Worker {
         let store = self.tools.gallery.store();
         let plugins = self.tools.gallery.plugins();
         let steps = self.pipelines.get(pipeline).into_iter().flat_map(|pipeline| &pipeline.steps);
-        let results = store.step_results(*asset, pipeline).await.unwrap_or_default();
+        let results = store.progress(*asset, pipeline).await.unwrap_or_default().results;
         for step in steps.filter(|step| step.queue == claimed.job.queue) {
             let Some(recipe) = recipe(step, &self.tools.spec, &plugins) else { continue };
             if results.iter().any(|result| result.step == step.id && result.recipe == recipe) {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use types::{ApiKeyId, SessionId, UserId};
 
 use crate::{Result, Store};
@@ -23,6 +24,14 @@ pub struct User {
     pub onboarded: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// `None` leaves a field as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UserChanges<'a> {
+    pub name: Option<&'a str>,
+    pub email: Option<&'a str>,
+    pub avatar_color: Option<&'a str>,
 }
 
 /// A signed-in client and its user.
@@ -129,19 +138,20 @@ impl Store {
     pub async fn update_user(
         &self,
         id: UserId,
-        name: Option<&str>,
-        email: Option<&str>,
+        changes: UserChanges<'_>,
         password_hash: Option<&str>,
     ) -> Result<Option<User>> {
         let client = self.client().await?;
         let sql = format!(
             "UPDATE app_user u SET name = coalesce($2, name), email = coalesce($3, email),
-                password_hash = coalesce($4, password_hash),
+                avatar_color = coalesce($5, avatar_color), password_hash = coalesce($4, password_hash),
                 should_change_password = should_change_password AND $4::text IS NULL
              WHERE id = $1 RETURNING {USER}"
         );
         let statement = client.prepare_cached(&sql).await?;
-        Ok(client.query_opt(&statement, &[&id.0, &name, &email, &password_hash]).await?.as_ref().map(user))
+        let UserChanges { name, email, avatar_color } = changes;
+        let parameters: [&(dyn ToSql + Sync); 5] = [&id.0, &name, &email, &password_hash, &avatar_color];
+        Ok(client.query_opt(&statement, &parameters).await?.as_ref().map(user))
     }
 
     pub async fn insert_session(

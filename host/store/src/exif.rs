@@ -3,7 +3,7 @@
 use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use tokio_postgres::Row;
-use types::{AssetId, UserId};
+use types::AssetId;
 
 use crate::{Result, Store};
 
@@ -70,8 +70,8 @@ pub(crate) fn exif(row: &Row) -> Exif {
 }
 
 impl Store {
-    /// Writes what the metadata step found, and the times that follow from it. A description, a rating or a date that somebody
-    /// gave by hand stays. Returns the local time that the asset has now; `None`: it is gone.
+    /// Writes what the metadata step found, and the times that follow from it. A description, a rating, a date or a place that
+    /// somebody gave by hand stays. Returns the local time that the asset has now; `None`: it is gone.
     pub async fn save_exif(
         &self,
         asset: AssetId,
@@ -93,45 +93,6 @@ impl Store {
         transaction.commit().await?;
         Ok(row.map(|row| row.get(0)))
     }
-
-    /// Somebody says when it was taken: that stands against what the camera wrote. The results of the steps whose recipes begin
-    /// so are forgotten, and the asset is handed to the pipelines again. `false`: this owner has no such asset.
-    pub async fn set_date(
-        &self,
-        (owner, asset): (UserId, AssetId),
-        created: Timestamp,
-        local: civil::DateTime,
-        time_zone: &str,
-        recipes: &str,
-    ) -> Result<bool> {
-        let mut client = self.client().await?;
-        let transaction = client.transaction().await?;
-        let statement = transaction
-            .prepare_cached(
-                "UPDATE asset SET file_created_at = $3, local_date_time = $4 WHERE id = $1 AND owner_id = $2",
-            )
-            .await?;
-        if transaction.execute(&statement, &[&asset.0, &owner.0, &created, &local]).await? == 0 {
-            return Ok(false);
-        }
-        let statement = transaction
-            .prepare_cached(
-                "INSERT INTO asset_exif (asset_id, date_time_original, time_zone, date_by_hand) VALUES ($1, $2, $3, true)
-                 ON CONFLICT (asset_id) DO UPDATE SET date_time_original = $2, time_zone = $3, date_by_hand = true",
-            )
-            .await?;
-        transaction.execute(&statement, &[&asset.0, &created, &time_zone]).await?;
-        let statement = transaction
-            .prepare_cached("DELETE FROM step_result WHERE asset_id = $1 AND starts_with(recipe, $2)")
-            .await?;
-        transaction.execute(&statement, &[&asset.0, &recipes]).await?;
-        let statement = transaction
-            .prepare_cached("INSERT INTO outbox (asset_id, trigger, is_new) VALUES ($1, 'asset.created', false)")
-            .await?;
-        transaction.execute(&statement, &[&asset.0]).await?;
-        transaction.commit().await?;
-        Ok(true)
-    }
 }
 
 const SAVE: &str =
@@ -143,15 +104,19 @@ const SAVE: &str =
      ON CONFLICT (asset_id) DO UPDATE SET make = excluded.make, model = excluded.model,
         lens_model = excluded.lens_model, exposure_time = excluded.exposure_time, f_number = excluded.f_number,
         focal_length = excluded.focal_length, iso = excluded.iso, orientation = excluded.orientation,
-        latitude = excluded.latitude, longitude = excluded.longitude, city = excluded.city, state = excluded.state,
-        country = excluded.country, rating = coalesce(asset_exif.rating, excluded.rating),
+        latitude = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.latitude ELSE excluded.latitude END,
+        longitude = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.longitude ELSE excluded.longitude END,
+        city = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.city ELSE excluded.city END,
+        state = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.state ELSE excluded.state END,
+        country = CASE WHEN 'place' = ANY(asset_exif.by_hand) THEN asset_exif.country ELSE excluded.country END,
+        rating = coalesce(asset_exif.rating, excluded.rating),
         description = CASE WHEN asset_exif.description = '' THEN excluded.description ELSE asset_exif.description END,
-        time_zone = CASE WHEN asset_exif.date_by_hand THEN asset_exif.time_zone ELSE excluded.time_zone END,
-        date_time_original = CASE WHEN asset_exif.date_by_hand THEN asset_exif.date_time_original
+        time_zone = CASE WHEN 'date' = ANY(asset_exif.by_hand) THEN asset_exif.time_zone ELSE excluded.time_zone END,
+        date_time_original = CASE WHEN 'date' = ANY(asset_exif.by_hand) THEN asset_exif.date_time_original
             ELSE excluded.date_time_original END,
         exif_image_width = excluded.exif_image_width, exif_image_height = excluded.exif_image_height,
         projection_type = excluded.projection_type, fps = excluded.fps
-     RETURNING date_by_hand";
+     RETURNING 'date' = ANY(by_hand)";
 
 /// Was the date given by hand? `None`: the asset is gone.
 async fn write(transaction: &Transaction<'_>, asset: AssetId, exif: &Exif) -> Result<Option<bool>> {

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod corrections;
 pub mod derivatives;
 pub mod error;
 pub mod exif;

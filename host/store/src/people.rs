@@ -39,6 +39,9 @@ pub struct PersonChanges {
     pub feature_face: Option<FaceId>,
 }
 
+/// Photos from which on somebody without a name is listed.
+pub const LISTED_FROM: i64 = 2;
+
 /// A page of people.
 #[derive(Debug, Clone, Default)]
 pub struct PeoplePage {
@@ -99,7 +102,7 @@ impl Store {
                 LEFT JOIN face f ON f.person_id = p.id AND f.deleted_at IS NULL
                 LEFT JOIN asset a ON a.id = f.asset_id AND {COUNTED}
                 WHERE p.owner_id = $1 GROUP BY p.id
-                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= 2)
+                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= {LISTED_FROM})
              SELECT counts.*, page.* FROM (
                 SELECT count(*) AS total, count(*) FILTER (WHERE is_hidden) AS hidden FROM listed
              ) counts LEFT JOIN LATERAL (

@@ -1,15 +1,19 @@
 //! Uploads: fields may come after the file, so the file is streamed first and decided upon last.
 
+use std::time::Duration;
+
 use axum::Json as Answer;
-use axum::extract::multipart::Field;
+use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
 use gallery::GalleryError;
 use gallery::uploads::{Arriving, UploadFields, Uploaded};
 use jiff::Timestamp;
 use serde_json::json;
 use store::accounts::User;
+use tokio::sync::Semaphore;
 use types::wire::parse_sha1;
 use types::{AssetId, Visibility};
 
@@ -21,9 +25,16 @@ use crate::extract::Auth;
 const LONGEST_FIELD: usize = 64 << 10;
 const MOST_FIELDS: usize = 64;
 
+/// Of an XMP file: real ones have a few kilobytes.
+const LONGEST_SIDECAR: usize = 4 << 20;
+/// A client that sends nothing for so long is gone: its inbox file must not wait for it for ever.
+const IDLE: Duration = Duration::from_secs(60);
+/// Uploads at once, of all clients together. The phone sends three at once, the CLI as many as it is told to; more wait.
+static AT_ONCE: Semaphore = Semaphore::const_new(64);
+
 /// The gallery counts bytes itself while they arrive.
-pub fn limit() -> DefaultBodyLimit {
-    DefaultBodyLimit::disable()
+pub fn route() -> MethodRouter<ApiState> {
+    post(upload_asset).layer(DefaultBodyLimit::disable())
 }
 
 pub async fn upload_asset(
@@ -32,24 +43,32 @@ pub async fn upload_asset(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response> {
-    let user = auth.may("asset.upload")?;
+    let user = auth.user();
     if let Some(id) = known_by_header(&state, user, &headers).await? {
         return Ok(answer(Uploaded::Duplicate(id)));
     }
+    // Never closed, so this waits and does not fail.
+    let _turn = AT_ONCE.acquire().await;
     let mut multipart = Multipart::from_request(request, &())
         .await
         .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
     let mut form = Form::default();
     let mut count = 0;
-    while let Some(field) = multipart.next_field().await.map_err(cut_off)? {
+    while let Some(field) = in_time(multipart.next_field()).await? {
         count += 1;
         if count > MOST_FIELDS {
             return Err(ApiError::bad_request(format!("more than {MOST_FIELDS} fields")));
         }
         form.take(&state, user, field).await?;
     }
+    let sidecar = form.sidecar.take();
     let (arriving, fields) = form.finish()?;
-    Ok(answer(state.gallery.upload(user, arriving, fields).await?))
+    let uploaded = state.gallery.upload(user, arriving, fields).await?;
+    // Of a photo that was there before, what is known of it stays.
+    if let (Uploaded::Created(id), Some(sidecar)) = (&uploaded, sidecar) {
+        state.gallery.apply_sidecar(user, *id, &sidecar).await?;
+    }
+    Ok(answer(uploaded))
 }
 
 /// immich-go sends the checksum first and tolerates that the answer comes before the body was read.
@@ -71,7 +90,17 @@ fn answer(uploaded: Uploaded) -> Response {
     (status, Answer(json!({ "id": id, "status": word }))).into_response()
 }
 
-fn cut_off(error: axum::extract::multipart::MultipartError) -> ApiError {
+/// The next piece of the body, unless the client fell silent.
+async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T> {
+    match tokio::time::timeout(IDLE, piece).await {
+        Ok(piece) => piece.map_err(cut_off),
+        Err(_) => {
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, format!("nothing came for {} seconds", IDLE.as_secs())))
+        }
+    }
+}
+
+fn cut_off(error: MultipartError) -> ApiError {
     if error.status().is_server_error() {
         return GalleryError::CutOff(error.body_text()).into();
     }
@@ -82,6 +111,8 @@ fn cut_off(error: axum::extract::multipart::MultipartError) -> ApiError {
 #[derive(Default)]
 struct Form {
     file: Option<(Arriving, String)>,
+    /// XMP.
+    sidecar: Option<Vec<u8>>,
     file_name: Option<String>,
     created: Option<Timestamp>,
     modified: Option<Timestamp>,
@@ -100,21 +131,23 @@ impl Form {
             }
             let file_name = field.file_name().unwrap_or("").to_owned();
             let mut arriving = state.gallery.receive(user).await?;
-            while let Some(bytes) = field.chunk().await.map_err(cut_off)? {
+            while let Some(bytes) = in_time(field.chunk()).await? {
                 arriving.write(bytes).await?;
             }
             self.file = Some((arriving, file_name));
             return Ok(());
         }
+        let longest = if name == "sidecarData" { LONGEST_SIDECAR } else { LONGEST_FIELD };
         let mut text = Vec::new();
-        while let Some(bytes) = field.chunk().await.map_err(cut_off)? {
-            // A sidecar is read and not kept yet; it may be longer than a field.
-            if name != "sidecarData" && text.len() + bytes.len() > LONGEST_FIELD {
-                return Err(ApiError::field(name, format!("is longer than {LONGEST_FIELD} bytes")));
+        while let Some(bytes) = in_time(field.chunk()).await? {
+            if text.len() + bytes.len() > longest {
+                return Err(ApiError::field(name, format!("is longer than {longest} bytes")));
             }
-            if name != "sidecarData" {
-                text.extend_from_slice(&bytes);
-            }
+            text.extend_from_slice(&bytes);
+        }
+        if name == "sidecarData" {
+            self.sidecar = Some(text);
+            return Ok(());
         }
         let text = String::from_utf8(text).map_err(|_| ApiError::field(name.as_str(), "is not UTF-8"))?;
         self.text(&name, text.trim())
@@ -126,9 +159,14 @@ impl Form {
             "fileCreatedAt" => self.created = Some(date(name, text)?),
             "fileModifiedAt" => self.modified = Some(date(name, text)?),
             "filename" if !text.is_empty() => self.file_name = Some(text.to_owned()),
-            "isFavorite" => self.is_favorite = text == "true",
+            "isFavorite" if !text.is_empty() => {
+                self.is_favorite = text.parse().map_err(|_| ApiError::field(name, "is neither true nor false"))?;
+            }
             "visibility" if !text.is_empty() => {
                 self.visibility = text.parse().map_err(|why: String| ApiError::field(name, why))?;
+                if self.visibility == Visibility::Locked {
+                    return Err(ApiError::elevation());
+                }
             }
             // Clients of version 2 send "0:00:01.000000"; what is no number is unknown.
             "duration" => self.duration_ms = text.parse().ok().filter(|ms| *ms >= 0),
@@ -166,8 +204,7 @@ fn date(field: &str, text: &str) -> Result<Timestamp> {
         )
     };
     let at: Timestamp = text.parse().map_err(|_| wrong())?;
-    // PostgreSQL and JavaScript both hold these.
-    if !(-62_135_596_800..253_402_300_800).contains(&at.as_second()) { Err(wrong()) } else { Ok(at) }
+    if crate::is_kept(at) { Ok(at) } else { Err(wrong()) }
 }
 
 /// The last part of what may be a path, without control characters, at most 255 bytes with its extension kept. Nothing else of

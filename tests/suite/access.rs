@@ -1,0 +1,254 @@
+//! Who may call what: every operation of the table, by nobody, by somebody else, by one who is no administrator, and by a key.
+//! A new operation fails here until [`call`] knows how it is called.
+
+use api::{Access, Operation};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tests::{Client, TestApp, photos};
+
+use crate::contract::somebody_on_two_photos;
+
+/// What there is of Ann's that others would like to have.
+struct Ann {
+    client: Client,
+    asset: String,
+    trashed: String,
+    person: String,
+    face: String,
+    key: String,
+}
+
+/// Words that stand in Ann's data and that nobody sends.
+const SECRETS: [&str; 5] = ["somebody.jpg", "Aunt Secret", "behind the house", "Ann's key", "main:library/admin"];
+
+async fn ann(app: &TestApp) -> Ann {
+    let client = app.sign_up().await;
+    let ([asset, _], person) = somebody_on_two_photos(app, &client).await;
+    let changes = json!({ "description": "behind the house", "latitude": 52.0116, "longitude": 4.3571 });
+    client.put(&format!("/assets/{asset}"), &changes).await.ok();
+    client.put(&format!("/people/{person}"), &json!({ "name": "Aunt Secret" })).await.ok();
+    let trashed = client.uploaded("somebody.jpg", photos::jpeg(103)).await;
+    client.processed(&trashed).await;
+    client.delete("/assets", &json!({ "ids": [trashed] })).await.ok();
+    let face = client.get(&format!("/faces?id={asset}")).await.ok()[0]["id"].as_str().unwrap().to_owned();
+    let key = client.post("/api-keys", &json!({ "name": "Ann's key", "permissions": ["all"] })).await.ok();
+    Ann { client, asset, trashed, person, face, key: key["id"].as_str().unwrap().to_owned() }
+}
+
+/// How an operation is called to get at Ann's: path with query, and body.
+fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
+    let Ann { asset, person, face, .. } = ann;
+    let all = || json!({ "withExif": true, "withPeople": true, "withDeleted": true });
+    let (query, body) = match operation.id {
+        "pingServer"
+        | "getServerVersion"
+        | "getServerFeatures"
+        | "getServerConfig"
+        | "getAboutInfo"
+        | "getStorage"
+        | "getServerStatistics"
+        | "getSupportedMediaTypes"
+        | "logout"
+        | "validateAccessToken"
+        | "getAuthStatus"
+        | "searchUsers"
+        | "getMyUser"
+        | "getMyPreferences"
+        | "getApiKeys"
+        | "getMyApiKey"
+        | "deleteApiKey"
+        | "getAssetStatistics"
+        | "getAssetInfo"
+        | "downloadAsset"
+        | "viewAsset"
+        | "playAssetVideo"
+        | "emptyTrash"
+        | "restoreTrash"
+        | "getPerson"
+        | "deletePerson"
+        | "getPersonStatistics"
+        | "getPersonThumbnail"
+        | "getExploreData"
+        | "getAssetsByCity"
+        | "getQueuesLegacy"
+        | "getAssetErrors"
+        | "getAssetSteps" => ("", json!({})),
+        "signUpAdmin" => ("", json!({ "email": "x@example.org", "name": "X", "password": "correct horse" })),
+        "login" => ("", json!({ "email": "ann@example.org", "password": "wrong" })),
+        "updateMyUser" => ("", json!({ "name": "Bob" })),
+        "createApiKey" => ("", json!({ "permissions": ["asset.read"] })),
+        "uploadAsset" => ("", json!({})),
+        "updateAssets" => ("", json!({ "ids": [asset], "isFavorite": true, "dateTimeRelative": 60 })),
+        "updateAsset" => ("", json!({ "isFavorite": true, "latitude": 1.0, "longitude": 1.0 })),
+        "deleteAssets" => ("", json!({ "ids": [asset], "force": true })),
+        "checkBulkUpload" => {
+            let sha1 = "0".repeat(40);
+            ("", json!({ "assets": [{ "id": "x", "checksum": sha1 }] }))
+        }
+        "getTimeBuckets" => ("?isTrashed=false", json!({})),
+        "getTimeBucket" => ("?timeBucket=2024-03-01", json!({})),
+        "restoreAssets" => ("", json!({ "ids": [ann.trashed] })),
+        "getAllPeople" => ("?withHidden=true", json!({})),
+        "createPerson" => ("", json!({ "name": "Bob's", "featureFaceAssetId": asset })),
+        "updatePeople" => ("", json!({ "people": [{ "id": person, "name": "Stolen" }] })),
+        "deletePeople" => ("", json!({ "ids": [person] })),
+        "mergePeople" => ("", json!({ "ids": [person, person] })),
+        "updatePerson" => ("", json!({ "name": "Stolen" })),
+        "mergePersonLegacy" => ("", json!({ "ids": ["01a20b32-903f-7236-a193-63acee4e29e3"] })),
+        "reassignFaces" => ("", json!({ "data": [{ "assetId": asset, "personId": person }] })),
+        "getFaces" => return (format!("/faces?id={asset}"), json!({})),
+        "createFace" => {
+            let corner = json!({
+                "assetId": asset, "personId": person, "x": 1, "y": 1, "width": 2, "height": 2,
+                "imageWidth": 320, "imageHeight": 240,
+            });
+            ("", corner)
+        }
+        "reassignFacesById" => return (format!("/faces/{person}"), json!({ "id": face })),
+        "deleteFace" => return (format!("/faces/{face}"), json!({ "force": true })),
+        "searchAssets" => {
+            let mut body = all();
+            body["id"] = asset.as_str().into();
+            ("", body)
+        }
+        "searchRandom" => {
+            let mut body = all();
+            body["personIds"] = json!([person]);
+            ("", body)
+        }
+        "searchAssetStatistics" => ("", json!({ "personIds": [person] })),
+        "searchSmart" => ("", json!({ "queryAssetId": asset, "withExif": true })),
+        "searchLargeAssets" => ("?withDeleted=true", json!({})),
+        "searchPerson" => ("?name=Aunt&withHidden=true", json!({})),
+        "getSearchSuggestions" => ("?type=country", json!({})),
+        "runQueueCommandLegacy" => return ("/jobs/thumbnailGeneration".into(), json!({ "command": "resume" })),
+        other => panic!("tell this test how {other} is called, so that it can try who may"),
+    };
+    let id = match operation.path {
+        path if path.starts_with("/people/") => person,
+        path if path.starts_with("/api-keys/") => &ann.key,
+        _ => asset,
+    };
+    (operation.path.replace("{id}", id) + query, body)
+}
+
+async fn send(client: &Client, operation: &Operation, ann: &Ann, key: Option<&str>) -> (StatusCode, String) {
+    let (path, body) = call(operation, ann);
+    let mut request = client.request(operation.method.clone(), &path).json(&body);
+    if let Some(key) = key {
+        request = request.header("x-api-key", key);
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    (status, String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned())
+}
+
+fn protected() -> impl Iterator<Item = Operation> {
+    api::operations().into_iter().filter(|operation| operation.access != Access::Public)
+}
+
+/// Everything of hers that somebody may have changed.
+async fn state(ann: &Ann) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for path in [
+        format!("/assets/{}", ann.asset),
+        format!("/assets/{}", ann.trashed),
+        format!("/people/{}", ann.person),
+        format!("/faces?id={}", ann.asset),
+        "/api-keys".into(),
+        "/people?withHidden=true".into(),
+        "/timeline/buckets".into(),
+    ] {
+        answers.push(ann.client.get(&path).await.ok());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn nobody_and_a_wrong_token_get_401_from_every_operation() {
+    let app = TestApp::start().await;
+    let ann = ann(&app).await;
+    let wrong = Client { token: Some("A".repeat(43)), ..app.anonymous.clone() };
+    for operation in protected() {
+        for (who, client, key) in [
+            ("nobody", &app.anonymous, None),
+            ("a wrong token", &wrong, None),
+            ("a wrong key", &app.anonymous, Some("B".repeat(43))),
+        ] {
+            let (status, body) = send(client, &operation, &ann, key.as_deref()).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{} by {who}: {body}", operation.id);
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert!(body["message"].is_string(), "{}: {body}", operation.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_else_gets_no_data_and_changes_nothing() {
+    let app = TestApp::start().await;
+    let ann = ann(&app).await;
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
+    let before = state(&ann).await;
+    for operation in protected().filter(|operation| operation.id != "logout") {
+        let (status, body) = send(&bob, &operation, &ann, None).await;
+        for secret in SECRETS {
+            assert!(!body.contains(secret), "{} tells Bob {secret:?}: {body}", operation.id);
+        }
+        if operation.path.contains("{id}") {
+            assert!(status.is_client_error(), "{}: {status} {body}", operation.id);
+        }
+        assert!(!status.is_server_error(), "{}: {status} {body}", operation.id);
+    }
+    assert_eq!(state(&ann).await, before);
+}
+
+#[tokio::test]
+async fn who_is_no_administrator_gets_403_where_one_is_needed() {
+    let app = TestApp::start().await;
+    let ann = ann(&app).await;
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
+    for operation in protected() {
+        if let Access::Admin(_) = operation.access {
+            let (status, body) = send(&bob, &operation, &ann, None).await;
+            assert_eq!((status, &*body), (StatusCode::FORBIDDEN, r#"{"message":"Forbidden"}"#), "{}", operation.id);
+            let (status, _) = send(&ann.client, &operation, &ann, None).await;
+            assert_eq!(status, StatusCode::OK, "{}", operation.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_the_permission_gets_403_from_every_operation() {
+    let app = TestApp::start().await;
+    let ann = ann(&app).await;
+    let body = json!({ "name": "narrow", "permissions": ["activity.read"] });
+    let key = ann.client.post("/api-keys", &body).await.ok();
+    let key = key["secret"].as_str().unwrap();
+    let before = state(&ann).await;
+    for operation in protected() {
+        let (Access::User(permission) | Access::Admin(permission)) = operation.access else { continue };
+        let (status, body) = send(&app.anonymous, &operation, &ann, Some(key)).await;
+        let wanted = json!({ "message": format!("Missing required permission: {permission}") });
+        assert_eq!(status, StatusCode::FORBIDDEN, "{}: {body}", operation.id);
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), wanted, "{}", operation.id);
+    }
+    assert_eq!(state(&ann).await, before);
+    let me = app.anonymous.request(Method::GET, "/api-keys/me").header("x-api-key", key).send().await.unwrap();
+    assert_eq!(me.status(), StatusCode::OK, "a key may look at itself");
+}
+
+#[tokio::test]
+async fn a_key_makes_no_key_that_may_more_than_itself() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    let body = json!({ "name": "keys", "permissions": ["apiKey.create"] });
+    let key = client.post("/api-keys", &body).await.ok();
+    for (wanted, status) in [("asset.read", 403), ("all", 403), ("apiKey.create", 201), ("nonsense", 400)] {
+        let request = app.anonymous.request(Method::POST, "/api-keys");
+        let request = request.header("x-api-key", key["secret"].as_str().unwrap());
+        let answer = request.json(&json!({ "name": "more", "permissions": [wanted] })).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{wanted}");
+    }
+    let nonsense = client.post("/api-keys", &json!({ "permissions": ["asset.reed"] })).await;
+    assert_eq!(nonsense.status, StatusCode::BAD_REQUEST, "{}", nonsense.body);
+}
