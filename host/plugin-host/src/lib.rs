@@ -19,6 +19,7 @@ pub mod kernels;
 mod log_rate;
 mod manifest;
 mod plugin;
+mod schema;
 mod storage;
 mod text;
 mod traffic;

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use wasmparser::{Parser, Payload};
 
-use crate::HostError;
 use crate::text::is_name;
 use crate::units::{ByteSize, Time};
+use crate::{HostError, schema};
 
 /// The name of the custom section.
 pub const MANIFEST_SECTION: &str = "latent:manifest";
@@ -74,19 +74,12 @@ impl Manifest {
 
     /// Compares the operator's settings with the author's schema: a mistyped key is found at the start, by name.
     pub fn check_settings(&self, settings: &serde_json::Map<String, serde_json::Value>) -> Result<(), HostError> {
-        let failed = |why: String| HostError::Settings { id: self.id.clone(), why };
-        let schema = serde_json::to_value(&self.settings.schema).map_err(|error| failed(error.to_string()))?;
-        let validator = jsonschema::validator_for(&schema)
-            .map_err(|error| HostError::Manifest(format!("[settings.schema] is no JSON Schema: {error}")))?;
-        let settings = serde_json::Value::Object(settings.clone());
-        match validator.iter_errors(&settings).next() {
-            None => Ok(()),
-            Some(error) => {
-                let at = error.instance_path().to_string();
-                let place = if at.is_empty() { String::new() } else { format!("{}: ", at.trim_start_matches('/')) };
-                Err(failed(format!("{place}{error}")))
-            }
-        }
+        let schema = serde_json::to_value(&self.settings.schema)
+            .map_err(|error| HostError::Manifest(format!("[settings.schema]: {error}")))?;
+        schema::known(&schema, "")
+            .map_err(|why| HostError::Manifest(format!("[settings.schema] cannot be used: {why}")))?;
+        schema::check(&schema, &settings.clone().into(), "")
+            .map_err(|why| HostError::Settings { id: self.id.clone(), why })
     }
 
     fn parse(text: &str) -> Result<Self, HostError> {
