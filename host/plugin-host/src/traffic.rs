@@ -17,6 +17,7 @@ use crate::{Plugin, PluginError};
 pub struct Calls {
     exports: Vec<Export>,
     total: AtomicU64,
+    instances: AtomicU64,
     payload: AtomicU64,
     results: AtomicU64,
     most_results: AtomicU64,
@@ -28,6 +29,8 @@ pub struct Calls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
     pub calls: u64,
+    /// Instances that were made for them.
+    pub instances: u64,
     /// Bytes of images, opaque tensors and blobs.
     pub payload: u64,
     /// Bytes of results and lists: what models found, and what the plugin made of it.
@@ -73,6 +76,7 @@ impl Plugin {
         let calls = &self.calls;
         Traffic {
             calls: read(&calls.total),
+            instances: read(&calls.instances),
             payload: read(&calls.payload),
             results: read(&calls.results),
             most_results: read(&calls.most_results),
@@ -88,6 +92,7 @@ impl Calls {
         Self {
             exports: names.iter().map(|name| Export::new(manifest, name, clock.clone())).collect(),
             total: zero(),
+            instances: zero(),
             payload: zero(),
             results: zero(),
             most_results: zero(),
@@ -115,6 +120,7 @@ impl Calls {
         export.count(record);
         let add = |counter: &AtomicU64, value: u64| counter.fetch_add(value, Ordering::Relaxed);
         add(&self.total, 1);
+        add(&self.instances, record.fresh.into());
         add(&self.payload, payload);
         add(&self.results, results);
         self.most_results.fetch_max(results, Ordering::Relaxed);
