@@ -26,6 +26,11 @@ async fn a_memory_bomb_gets_what_was_granted_and_no_more() {
 }
 
 #[tokio::test]
+async fn asking_for_too_much_makes_no_room() {
+    assert_eq!(counted("memory-trick").await, 64, "pages of 64 KiB in 4 MiB");
+}
+
+#[tokio::test]
 async fn two_memories_share_what_was_granted() {
     assert_eq!(counted("two-memories").await, 64, "pages of 64 KiB in 4 MiB");
 }

@@ -88,25 +88,19 @@ pub struct Usage {
     pub unlogged: u32,
 }
 
-/// What all memories, or all tables, of a store have grown to.
+/// What all memories, or all tables, of a store have grown to. What was allowed and then failed stays counted: wasmtime also
+/// tells of failures that it never asked about, and a guest could make room with those.
 #[derive(Debug, Default)]
-struct Grown {
-    sum: usize,
-    /// Granted last: taken back where it cannot be had.
-    last: usize,
-}
+struct Grown(usize);
 
 impl Grown {
-    fn grow(&mut self, current: usize, desired: usize, most: usize) -> bool {
-        let more = desired.saturating_sub(current);
-        let fits = self.sum.checked_add(more).is_some_and(|sum| sum <= most);
-        self.last = if fits { more } else { 0 };
-        self.sum += self.last;
-        fits
-    }
-
-    fn failed(&mut self) {
-        self.sum -= std::mem::take(&mut self.last);
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, most: usize) -> bool {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let sum = self.0.checked_add(desired.saturating_sub(current)).filter(|sum| *sum <= most);
+        self.0 = sum.unwrap_or(self.0);
+        sum.is_some()
     }
 }
 
@@ -241,22 +235,12 @@ fn full() -> Error {
 }
 
 impl ResourceLimiter for HostState {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.memory.grow(current, desired, self.common.grant.memory))
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.memory.grow(current, desired, maximum, self.common.grant.memory))
     }
 
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory.failed();
-        Ok(())
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.elements.grow(current, desired, TABLE_ELEMENTS))
-    }
-
-    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.elements.failed();
-        Ok(())
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.elements.grow(current, desired, maximum, TABLE_ELEMENTS))
     }
 
     // The pool has slots of this kind only; where instances are made on demand, nothing else counts.
