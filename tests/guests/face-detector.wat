@@ -1,9 +1,10 @@
-;; The skeleton of a face detector: the test puts a guest's own imports and its `detect` where the marks are.
+;; The skeleton of a face detector: the test puts a guest's own imports, memories and `detect` where the marks are.
 ;; `detect` gets the images (handles, 4 bytes each, at $images) and answers where its result stands in memory:
 ;; $one: one image without faces; $fault: the error that was written there.
 (module
   (;imports;)
   (memory (export "memory") 2)
+  (;memories;)
   (global $heap (mut i32) (i32.const 65536))
   (global $one i32 (i32.const 2560))
   (global $fault i32 (i32.const 3072))

@@ -75,7 +75,8 @@ async fn says_what_is_wrong_with_an_input() {
         (named("input.1", tensor(&[3, 32, 32])), "has 3 dimensions, but must have [?, 3, ?, ?]"),
         (named("input.1", tensor(&[1, 4, 32, 32])), "has shape [1, 4, 32, 32], but must have [?, 3, ?, ?]"),
         (named("input.1", Tensor::i64(vec![1, 3, 1, 1], vec![0; 3]).unwrap()), "is i64, but must be f32"),
-        (named("input.1", tensor(&[300, 3, 1, 1])), "is a batch of 300; at most 256 are taken"),
+        (named("input.1", tensor(&[300, 3, 1, 1])), "is a batch of 300; at most 16 are taken"),
+        (named("input.1", tensor(&[1, 3, 2048, 2080])), "holds 12779520 values; at most 12582912 are taken"),
         (Vec::new(), "input \"input.1\" is not given"),
         ([picture(1, 32, 32), picture(1, 32, 32)].concat(), "input \"input.1\" is given twice"),
     ];

@@ -13,15 +13,23 @@ use types::{Clock as _, DetectedFace, FixedClock};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const SKELETON: &str = include_str!("../guests/face-detector.wat");
+pub const SKELETON: &str = include_str!("../guests/face-detector.wat");
 
 /// A component made of the skeleton and a guest of tests/guests/hostile.
-fn component(guest: &str) -> Vec<u8> {
+pub fn component(guest: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = folder.join(format!("guests/hostile/{guest}.wat"));
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let (imports, detect) = text.split_once(";; detect\n").expect("a guest has a line `;; detect`");
-    let module = SKELETON.replace("(;imports;)", imports).replace("(;detect;)", detect);
+    let (own, detect) = text.split_once(";; detect\n").expect("a guest has a line `;; detect`");
+    let (imports, memories) = own.split_once(";; memories\n").unwrap_or((own, ""));
+    let module =
+        SKELETON.replace("(;imports;)", imports).replace("(;memories;)", memories).replace("(;detect;)", detect);
+    encoded(&module)
+}
+
+/// A face detector made of a core module in text.
+pub fn encoded(module: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut module = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(folder.join("../wit")).unwrap();
@@ -30,7 +38,7 @@ fn component(guest: &str) -> Vec<u8> {
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
 
-fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
+pub fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
     let section = wasm_encoder::CustomSection { name: "latent:manifest".into(), data: manifest.as_bytes().into() };
     component.push(wasm_encoder::ComponentSection::id(&section));
     wasm_encoder::Encode::encode(&section, &mut component);
@@ -38,7 +46,7 @@ fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
 }
 
 /// A deadline of 200 ms, unless `requests` has its own.
-fn manifest(requests: &str) -> String {
+pub fn manifest(requests: &str) -> String {
     let deadline = if requests.contains("deadline") { "" } else { "deadline = \"200ms\"" };
     format!(
         "id = \"test.guest\"\nversion = \"1.0.0\"\nworld = \"latent:plugin/face-detector@0.1.0\"\ntitle = \"A guest\"\n\
@@ -47,13 +55,13 @@ fn manifest(requests: &str) -> String {
 }
 
 /// A host with a clock that stands still.
-struct House {
-    host: PluginHost,
-    clock: Arc<FixedClock>,
-    folder: tempfile::TempDir,
+pub struct House {
+    pub host: PluginHost,
+    pub clock: Arc<FixedClock>,
+    pub folder: tempfile::TempDir,
 }
 
-fn house() -> House {
+pub fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(FixedClock::new(Timestamp::from_second(1_700_000_000).unwrap()));
     let config = HostConfig { cache_dir: folder.path().join("compiled"), threads: 2 };
@@ -62,25 +70,30 @@ fn house() -> House {
 }
 
 impl House {
-    async fn load(&self, guest: &str) -> Arc<Plugin> {
+    pub async fn load(&self, guest: &str) -> Arc<Plugin> {
         self.load_with(guest, "", &OperatorGrant::default()).await.unwrap()
     }
 
-    async fn load_with(&self, guest: &str, requests: &str, grant: &OperatorGrant) -> Result<Arc<Plugin>, HostError> {
+    pub async fn load_with(
+        &self,
+        guest: &str,
+        requests: &str,
+        grant: &OperatorGrant,
+    ) -> Result<Arc<Plugin>, HostError> {
         self.host.load(with_manifest(component(guest), &manifest(requests)).into(), grant).await
     }
 
-    fn wait(&self, time: Duration) {
+    pub fn wait(&self, time: Duration) {
         self.clock.set(self.clock.now() + time);
     }
 }
 
-fn picture(width: u32, height: u32) -> Pixels {
+pub fn picture(width: u32, height: u32) -> Pixels {
     Pixels::new(width, height, vec![128; (width * height * 3) as usize]).unwrap()
 }
 
 /// What the guest makes of one picture.
-async fn look(plugin: &Arc<Plugin>) -> Result<Vec<DetectedFace>, PluginError> {
+pub async fn look(plugin: &Arc<Plugin>) -> Result<Vec<DetectedFace>, PluginError> {
     let mut found = plugin.face_detector().unwrap().detect(vec![picture(64, 48)]).await?;
     found.pop().unwrap()
 }
@@ -89,18 +102,24 @@ async fn look(plugin: &Arc<Plugin>) -> Result<Vec<DetectedFace>, PluginError> {
 async fn an_endless_loop_dies_at_its_deadline() {
     let house = house();
     let plugin = house.load("spin").await;
-    let begun = Instant::now();
-    assert_eq!(look(&plugin).await, Err(PluginError::Timeout(200)));
-    let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(200), "{took:?}");
-    // 20 ms where the machine is idle; the suite runs beside others.
-    assert!(took < Duration::from_millis(1_000), "{took:?}");
+    let mut best = Duration::MAX;
+    // The suite runs beside others: of some tries, the one that was least disturbed counts.
+    for _ in 0..10 {
+        let begun = Instant::now();
+        assert_eq!(look(&plugin).await, Err(PluginError::Timeout(200)));
+        best = best.min(begun.elapsed());
+        house.wait(Duration::from_secs(301));
+        if best <= Duration::from_millis(220) {
+            break;
+        }
+    }
+    assert!((200..=220).contains(&best.as_millis()), "{best:?}");
 }
 
 #[tokio::test]
 async fn an_endless_loop_does_not_starve_the_others() {
     let house = house();
-    let long = "deadline = \"2s\"";
+    let long = "deadline = \"3s\"";
     let busy = house.load_with("spin", long, &OperatorGrant::default()).await.unwrap();
     let quick = house.load_with("nothing", long, &OperatorGrant::default()).await.unwrap();
     let spinning: Vec<_> = (0..4)
@@ -111,19 +130,11 @@ async fn an_endless_loop_does_not_starve_the_others() {
             })
         })
         .collect();
-    let begun = Instant::now();
     assert_eq!(look(&quick).await, Ok(vec![]));
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+    assert!(!spinning.iter().any(tokio::task::JoinHandle::is_finished), "it had to wait for one that spins");
     for call in spinning {
-        assert_eq!(call.await.unwrap(), Err(PluginError::Timeout(2_000)));
+        assert_eq!(call.await.unwrap(), Err(PluginError::Timeout(3_000)));
     }
-}
-
-#[tokio::test]
-async fn a_memory_bomb_gets_what_was_granted_and_no_more() {
-    let house = house();
-    let plugin = house.load("memory-bomb").await;
-    assert!(matches!(look(&plugin).await, Err(PluginError::Trap(_))));
 }
 
 #[tokio::test]
@@ -142,7 +153,8 @@ async fn bytes_behind_handles_have_a_budget() {
         .await
         .unwrap();
     let Err(PluginError::Limit(why)) = look(&plugin).await else { panic!("no limit") };
-    assert!(why.contains("12000000 bytes behind handles"), "{why}");
+    // Without a number: what is left tells how long things are that the guest may not see.
+    assert_eq!(why, "no room is left behind handles: drop some, or ask for more host-memory");
 }
 
 #[tokio::test]
@@ -151,13 +163,25 @@ async fn a_log_flood_ends_with_the_call() {
     let plugin = house.load_with("log-flood", "", &OperatorGrant::default()).await.unwrap();
     // It may be too slow for its deadline; it may not take the log down.
     assert!(matches!(look(&plugin).await, Ok(_) | Err(PluginError::Timeout(_))));
+    let one = plugin.traffic();
+    assert_eq!(one.logged, 100);
+    assert!(one.unlogged > 0, "{one:?}");
+    // The clock stands still: what is logged in a second is one plugin's, not one call's.
+    for _ in 0..3 {
+        let _ = look(&plugin).await;
+    }
+    assert_eq!(plugin.traffic().logged, 200);
+    house.wait(Duration::from_secs(1));
+    let _ = look(&plugin).await;
+    assert_eq!(plugin.traffic().logged, 300);
 }
 
 #[tokio::test]
 async fn a_list_of_two_gibibytes_is_a_trap() {
     let house = house();
     let plugin = house.load("long-list").await;
-    assert!(matches!(look(&plugin).await, Err(PluginError::Trap(_))));
+    let Err(PluginError::Trap(why)) = look(&plugin).await else { panic!("no trap") };
+    assert!(why.contains("out of bounds"), "{why}");
 }
 
 #[tokio::test]
@@ -261,10 +285,12 @@ async fn a_warm_call_moves_no_payload() {
     }
     let traffic = plugin.traffic();
     assert_eq!((traffic.calls, traffic.payload, traffic.results), (301, 0, 0));
+    // Each serves 64 to 256 calls.
+    assert!((2..=5).contains(&traffic.instances), "{traffic:?}");
 }
 
-#[tokio::test]
-async fn the_first_party_plugins_move_no_payload() {
+/// A host that lends the kit's models.
+pub fn seeing() -> (PluginHost, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let config = HostConfig { cache_dir: folder.path().join("compiled"), threads: 2 };
     let inference = Inference::new(InferenceConfig {
@@ -273,13 +299,26 @@ async fn the_first_party_plugins_move_no_payload() {
         ..InferenceConfig::default()
     });
     let host = PluginHost::lending(&config, Lent { inference: Some(inference.unwrap()), ..Lent::default() }).unwrap();
-    let load = async |name: &str, models: [(&str, &str); 2]| {
-        let wasm = fs::read(tests::kit().join(format!("plugins/{name}.wasm"))).unwrap();
-        let models = models.map(|(label, model)| (label.to_owned(), model.to_owned())).into();
-        host.load(wasm.into(), &OperatorGrant { models, ..OperatorGrant::default() }).await.unwrap()
-    };
-    let faces = load("face-detection", [("detector", "centerface"), ("embedder", "fr-feature")]).await;
-    let search = load("clip-search", [("image", "starter-search-image"), ("text", "starter-search-text")]).await;
+    (host, folder)
+}
+
+/// A plugin of the kit.
+pub fn first_party(name: &str) -> bytes::Bytes {
+    fs::read(tests::kit().join(format!("plugins/{name}.wasm"))).unwrap().into()
+}
+
+pub fn models(models: [(&str, &str); 2]) -> OperatorGrant {
+    let models = models.map(|(label, model)| (label.to_owned(), model.to_owned())).into();
+    OperatorGrant { models, ..OperatorGrant::default() }
+}
+
+#[tokio::test]
+async fn the_first_party_plugins_move_no_payload() {
+    let (host, _folder) = seeing();
+    let faces = models([("detector", "centerface"), ("embedder", "fr-feature")]);
+    let faces = host.load(first_party("face-detection"), &faces).await.unwrap();
+    let search = models([("image", "starter-search-image"), ("text", "starter-search-text")]);
+    let search = host.load(first_party("clip-search"), &search).await.unwrap();
 
     let found = faces.face_detector().unwrap().detect(vec![picture(1920, 1440), picture(1440, 1920)]).await.unwrap();
     assert_eq!(found, [Ok(vec![]), Ok(vec![])], "a grey picture has no faces");
@@ -293,71 +332,33 @@ async fn the_first_party_plugins_move_no_payload() {
     for plugin in [&faces, &search] {
         let traffic = plugin.traffic();
         assert_eq!(traffic.payload, 0);
-        assert!(traffic.results <= 10_000, "{traffic:?}");
+        assert!(traffic.most_results <= 10_000, "{traffic:?}");
     }
     // Labels, revisions and settings make a recipe; a patch release does not change it.
     assert!(faces.recipe().starts_with("latent.face-detection/0/detector="), "{}", faces.recipe());
 }
 
 #[tokio::test]
-async fn a_manifest_that_lies_about_its_world_is_refused() {
-    let house = house();
-    let lie = manifest("").replace("face-detector", "embedder");
-    let refused = house.host.load(with_manifest(component("nothing"), &lie).into(), &OperatorGrant::default()).await;
-    let Err(error) = refused else { panic!("it was loaded") };
-    assert!(error.to_string().contains("does not export latent:plugin/embedding@0.1.0"), "{error}");
-}
-
-#[tokio::test]
-async fn an_import_outside_the_world_is_refused_by_name() {
-    let house = house();
-    let storage = manifest("").replace("face-detector", "local-storage");
-    let refused =
-        house.host.load(with_manifest(component("nothing"), &storage).into(), &OperatorGrant::default()).await;
-    let Err(HostError::OutsideWorld { import, .. }) = refused else { panic!("it was loaded") };
-    assert_eq!(import, "latent:plugin/image@0.1.0");
-}
-
-#[tokio::test]
-async fn a_foreign_import_is_refused_by_name() {
-    let house = house();
-    let component = wat::parse_str("(component (import \"wasi:sockets/tcp@0.2.0\" (instance)))").unwrap();
-    let refused = house.host.load(with_manifest(component, &manifest("")).into(), &OperatorGrant::default()).await;
-    let Err(HostError::ForeignImport { import, .. }) = refused else { panic!("it was loaded") };
-    assert_eq!(import, "wasi:sockets/tcp@0.2.0");
-}
-
-#[tokio::test]
-async fn a_label_without_a_model_says_what_to_write() {
-    let house = house();
-    let refused = house.load_with("nothing", "models = [\"detector\"]", &OperatorGrant::default()).await;
-    let Err(error) = refused else { panic!("it was loaded") };
-    insta::assert_snapshot!(error, @r#"test.guest, model label "detector": no model is bound to it. Write into the settings: [plugins."test.guest".models] detector = "<model>""#);
-}
-
-#[tokio::test]
-async fn a_model_for_a_label_that_nobody_asked_for_is_a_mistake() {
-    let house = house();
-    let grant = OperatorGrant { models: [("embeder".to_owned(), "x".to_owned())].into(), ..OperatorGrant::default() };
-    let Err(error) = house.load_with("nothing", "", &grant).await else { panic!("it was loaded") };
-    insta::assert_snapshot!(error, @r#"test.guest, model label "embeder": the plugin has no such label; its labels are none. Take the line out of [plugins."test.guest".models]"#);
-}
-
-#[tokio::test]
-async fn a_forged_cache_entry_is_compiled_again() {
-    let house = house();
-    house.load("nothing").await;
-    let folder = house.folder.path().join("compiled");
-    let entry =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| !path.ends_with("key")).unwrap();
-    let honest = fs::read(&entry).unwrap();
-    let mut forged = honest.clone();
-    let last = forged.len() - 1;
-    forged[last] ^= 1;
-    fs::write(&entry, &forged).unwrap();
-    assert_eq!(look(&house.load("nothing").await).await, Ok(vec![]));
-    // Sealed anew, by whoever has the key.
-    assert_ne!(fs::read(&entry).unwrap(), forged);
+async fn a_photo_with_a_face_moves_no_payload_either() {
+    let (host, _folder) = seeing();
+    let grant = models([("detector", "centerface"), ("embedder", "fr-feature")]);
+    let plugin = host.load(first_party("face-detection"), &grant).await.unwrap();
+    let folder = std::env::var_os("LATENT_PHOTOS").expect("LATENT_PHOTOS names the photos: run `cargo xtask test`");
+    let detector = plugin.face_detector().unwrap();
+    for name in ["obama.jpg", "women-1.jpg", "grace-hopper.jpg"] {
+        let photo = fs::read(Path::new(&folder).join(name)).unwrap();
+        let pixels = media::decode(&photo, Some(1440), &media::Limits::default()).unwrap();
+        let before = plugin.traffic();
+        let faces = detector.detect(vec![pixels]).await.unwrap().pop().unwrap().unwrap();
+        let after = plugin.traffic();
+        assert!(!faces.is_empty(), "{name} shows a face");
+        assert_eq!(after.payload, 0, "{name}");
+        // What models found goes in, what the plugin made of it comes out: two vectors of 512 and a few numbers a face.
+        let bytes = after.results - before.results;
+        println!("{name}: {} faces, {bytes} bytes of results", faces.len());
+        assert!(bytes >= faces.len() as u64 * 4_096, "{name}: the vectors are counted: {bytes}");
+        assert!(bytes <= faces.len() as u64 * 10_000, "{name}: {} faces, {bytes} bytes", faces.len());
+    }
 }
 
 #[test]
@@ -393,4 +394,36 @@ fn normalising_and_softmax_work_along_any_axis() {
     assert_eq!(values, [0.5, 0.5, 0.0, 1.0]);
     assert_eq!(kernels::Axis::of(&[2, 2], 2), None);
     assert_eq!(kernels::product(&[u32::MAX, u32::MAX, u32::MAX]), None);
+}
+
+#[test]
+fn a_tensor_without_numbers_is_worked_on_at_once() {
+    // 2^64, which wraps to 0, and a side that no tensor has.
+    assert_eq!(kernels::product(&[0, 65_536, 65_536, 65_536, 65_536]), None);
+    assert_eq!(kernels::product(&[u32::MAX, 0]), None);
+    assert_eq!(kernels::product(&[1 << 28, 0, 1 << 28]), Some(0));
+    assert_eq!(kernels::Axis::of(&[0, 65_536, 65_536, 65_536, 65_536], 1), None);
+    for axis in [
+        kernels::Axis { outer: 0, len: 1 << 16, inner: 1 << 48 },
+        kernels::Axis { outer: usize::MAX, len: u32::MAX as usize, inner: 0 },
+        kernels::Axis { outer: 0, len: usize::MAX, inner: 1 },
+    ] {
+        kernels::softmax(&mut [], axis);
+        kernels::l2_normalize(&mut [], axis);
+        assert_eq!(kernels::gather::<f32>(&[], axis, &[0; 1_000]), []);
+    }
+}
+
+#[test]
+fn what_is_above_does_not_grow_with_what_is_looked_through() {
+    let values: Vec<f32> = (0..100_000).map(|at| (at * 7_919 % 100_003) as f32).collect();
+    let mut sorted: Vec<(u32, f32)> =
+        values.iter().copied().enumerate().map(|(at, value)| (at as u32, value)).collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let found = kernels::above(&values, 0.0, 10);
+    assert_eq!(found, sorted[..10]);
+    assert_eq!(
+        kernels::above(&values, 99_990.0, 1_000).len(),
+        values.iter().filter(|value| **value >= 99_990.0).count()
+    );
 }

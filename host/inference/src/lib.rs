@@ -16,6 +16,6 @@ mod weights;
 pub use error::InferenceError;
 pub use half::f16;
 pub use inference::{Inference, InferenceConfig};
-pub use manifest::{Manifest, ModelFile, Source, Tensors};
-pub use model::Model;
+pub use manifest::{Limits, Manifest, ModelFile, Source, Tensors};
+pub use model::{Model, Turn};
 pub use tensor::{Dtype, Port, Tensor, TensorData};

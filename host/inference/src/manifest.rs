@@ -22,9 +22,29 @@ pub struct Manifest {
     pub files: Vec<ModelFile>,
     /// The inputs and outputs that callers may rely on; checked when the model is opened.
     pub tensors: Tensors,
+    /// What one run may take; what the network takes in between grows with it.
+    #[serde(default)]
+    pub limits: Limits,
     /// Given to plugins as JSON, unread by this room.
     #[serde(default)]
     pub settings: toml::Table,
+}
+
+/// The largest run. A plugin chooses its inputs, and the memory of a run is the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// Items in one run.
+    pub max_batch: u32,
+    /// Numbers in one input.
+    pub max_elements: u64,
+}
+
+impl Default for Limits {
+    /// Sixteen pictures of 512 x 512, or 64 small ones.
+    fn default() -> Self {
+        Self { max_batch: 64, max_elements: 12 << 20 }
+    }
 }
 
 /// One file of a model.

@@ -7,22 +7,23 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::inference::{Shared, blocking};
-use crate::manifest::Manifest;
+use crate::manifest::{Limits, Manifest};
 use crate::session::Session;
 use crate::weights::Located;
 use crate::{InferenceError, Port, Tensor};
 
-/// Numbers in one input: 64 Mi, which is 256 MiB of f32.
-const MAX_ELEMENTS: u64 = 64 << 20;
-/// Items in one run.
-const MAX_BATCH: u32 = 256;
-
 /// A model that can be run. Shared as `Arc<Model>`; it stays good when the memory behind it is given back.
 pub struct Model {
     inner: Arc<Inner>,
+}
+
+/// A place among the runs that are under way.
+pub struct Turn {
+    _model: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 struct Inner {
@@ -76,12 +77,28 @@ impl Model {
     /// Runs the model on `inputs`, one tensor for each of [`Model::inputs`], by name. Waits while too many runs are under
     /// way; a run that has begun goes on when the caller stops waiting, and keeps its place until it ends.
     pub async fn run(&self, inputs: Vec<(String, Tensor)>) -> Result<Vec<(String, Tensor)>, InferenceError> {
+        let turn = self.turn(&inputs).await?;
+        self.run_now(turn, inputs).await
+    }
+
+    /// Waits until `inputs` may be run. For callers that count the wait apart from the run.
+    pub async fn turn(&self, inputs: &[(String, Tensor)]) -> Result<Turn, InferenceError> {
+        self.inner.check(inputs)?;
+        let model = acquire(&self.inner.permits, self.name()).await?;
+        let all = acquire(&self.inner.shared.permits, self.name()).await?;
+        Ok(Turn { _model: model, _all: all })
+    }
+
+    /// The second half of [`Model::run`].
+    pub async fn run_now(
+        &self,
+        turn: Turn,
+        inputs: Vec<(String, Tensor)>,
+    ) -> Result<Vec<(String, Tensor)>, InferenceError> {
         self.inner.check(&inputs)?;
-        let model_permit = acquire(&self.inner.permits, self.name()).await?;
-        let permit = acquire(&self.inner.shared.permits, self.name()).await?;
         let inner = Arc::clone(&self.inner);
         blocking(self.name(), move || {
-            let _permits = (model_permit, permit);
+            let _turn = turn;
             inner.run(&inputs)
         })
         .await
@@ -171,7 +188,8 @@ impl Inner {
             if inputs[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(fail(format!("input \"{name}\" is given twice")));
             }
-            check_tensor(port, tensor).map_err(|reason| fail(format!("input \"{name}\" {reason}")))?;
+            check_tensor(port, tensor, &self.manifest.limits)
+                .map_err(|reason| fail(format!("input \"{name}\" {reason}")))?;
         }
         match self.inputs.iter().find(|port| !inputs.iter().any(|(name, _)| *name == port.name)) {
             Some(port) => Err(fail(format!("input \"{}\" is not given", port.name))),
@@ -193,7 +211,7 @@ impl Inner {
     }
 }
 
-fn check_tensor(port: &Port, tensor: &Tensor) -> Result<(), String> {
+fn check_tensor(port: &Port, tensor: &Tensor, limits: &Limits) -> Result<(), String> {
     if tensor.dtype() != port.dtype {
         return Err(format!("is {}, but must be {}", tensor.dtype(), port.dtype));
     }
@@ -207,12 +225,13 @@ fn check_tensor(port: &Port, tensor: &Tensor) -> Result<(), String> {
     if !tensor.fits() || tensor.is_empty() {
         return Err(format!("holds {} values, which do not fill its shape {:?}", tensor.len(), tensor.shape));
     }
-    if tensor.len() as u64 > MAX_ELEMENTS {
-        return Err(format!("holds {} values; at most {MAX_ELEMENTS} are taken", tensor.len()));
+    let &Limits { max_batch, max_elements } = limits;
+    if tensor.len() as u64 > max_elements {
+        return Err(format!("holds {} values; at most {max_elements} are taken", tensor.len()));
     }
     match tensor.shape.first() {
-        Some(batch) if tensor.shape.len() > 1 && *batch > MAX_BATCH => {
-            Err(format!("is a batch of {batch}; at most {MAX_BATCH} are taken"))
+        Some(batch) if tensor.shape.len() > 1 && *batch > max_batch => {
+            Err(format!("is a batch of {batch}; at most {max_batch} are taken"))
         }
         _ => Ok(()),
     }
@@ -242,7 +261,7 @@ fn graph_path(manifest: &Manifest, files: &[Located]) -> Result<PathBuf, Inferen
     })
 }
 
-async fn acquire(permits: &Arc<Semaphore>, model: &str) -> Result<tokio::sync::OwnedSemaphorePermit, InferenceError> {
+async fn acquire(permits: &Arc<Semaphore>, model: &str) -> Result<OwnedSemaphorePermit, InferenceError> {
     let acquired = Arc::clone(permits).acquire_owned().await;
     acquired.map_err(|_| InferenceError::Stopping { model: model.to_owned() })
 }

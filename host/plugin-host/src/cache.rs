@@ -3,7 +3,7 @@
 use std::fs;
 use std::hash::{Hash as _, Hasher};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rand::RngCore as _;
@@ -23,16 +23,26 @@ pub struct CompileCache {
 }
 
 impl CompileCache {
-    /// Makes the folder (0700) and its key where they are missing; refuses a folder that others may write to.
+    /// Makes the folder (0700) and its key (0600) where they are missing, and closes to others what they could read or write.
+    /// Refuses a folder of somebody else.
     pub fn open(dir: &Path) -> Result<Self, HostError> {
         let failed = |error: io::Error| HostError::Cache { path: dir.to_path_buf(), why: error.to_string() };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let metadata = fs::metadata(dir).map_err(failed)?;
-        if metadata.mode() & 0o022 != 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
-            let why = "others may write to it, so compiled code in it cannot be trusted: chmod 700 it".into();
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            let why = "it belongs to another user, so compiled code in it cannot be trusted".into();
             return Err(HostError::Cache { path: dir.to_path_buf(), why });
         }
-        Ok(Self { dir: dir.to_path_buf(), key: key(&dir.join("key")).map_err(failed)? })
+        let was_open = metadata.mode() & 0o022 != 0;
+        if metadata.mode() & 0o077 != 0 {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+        let path = dir.join("key");
+        if was_open {
+            tracing::warn!(dir = %dir.display(), "Others could write to compiled plugins; they are compiled again, under a new key");
+            remove(&path).map_err(failed)?;
+        }
+        Ok(Self { dir: dir.to_path_buf(), key: key(&path).map_err(failed)? })
     }
 
     /// The compiled component, from the cache where a sealed entry of this engine is there.
@@ -68,6 +78,7 @@ impl CompileCache {
         bytes.extend(code);
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         io::Write::write_all(&mut file, &bytes)?;
+        file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
     }
@@ -81,18 +92,48 @@ impl CompileCache {
     }
 }
 
+/// The key of this installation. One that is no key, or that others could read, makes way for a new one: what was sealed with
+/// it is compiled again.
 fn key(path: &Path) -> io::Result<[u8; KEY_LEN]> {
+    match sound_key(path) {
+        Ok(Some(key)) => return Ok(key),
+        Ok(None) => {
+            tracing::warn!(path = %path.display(), "The key of compiled plugins cannot be used; a new one is made");
+            remove(path)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     let mut key = [0; KEY_LEN];
     rand::rng().fill_bytes(&mut key);
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            io::Write::write_all(&mut file, &key)?;
-            Ok(key)
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // 0600 from the start, whole from the start: another process may look for it at any moment.
+    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
+    io::Write::write_all(&mut file, &key)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => fs::File::open(folder)?.sync_all().map(|()| key),
+        // Another process was quicker.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            sound_key(path)?.ok_or_else(|| io::Error::other("two processes make its key at once: start again"))
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path)?.try_into().map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: remove it", path.display()))
-        }),
-        Err(error) => Err(error),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// `None`: it is not a key of ours, or others may know it.
+fn sound_key(path: &Path) -> io::Result<Option<[u8; KEY_LEN]>> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() || metadata.mode() & 0o077 != 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(None);
+    }
+    Ok(fs::read(path)?.try_into().ok())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

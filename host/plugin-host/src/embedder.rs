@@ -6,11 +6,14 @@ use inference::TensorData;
 use media::Pixels;
 
 use crate::bindings::embedder::exports::latent::plugin::embedding as guest;
+use crate::faces::{MOST_DIMENSIONS, named};
 use crate::held::{HeldImage, HeldTensor};
 use crate::storage::plugin_error;
+use crate::text::clean;
 use crate::{Plugin, PluginError};
 
-const MOST_DIMENSIONS: u32 = 8_192;
+/// Languages that a space can name.
+const MOST_LANGUAGES: usize = 200;
 /// A length may differ from 1 by this much: half-precision models round.
 const NEARLY: f32 = 0.02;
 
@@ -48,6 +51,8 @@ impl Plugin {
         if dimensions == 0 || dimensions > MOST_DIMENSIONS {
             return Err(PluginError::Other(format!("it describes {dimensions} dimensions, which cannot be")));
         }
+        let revision = named(revision)?;
+        let languages = languages.iter().take(MOST_LANGUAGES).map(|tag| clean(tag, 35)).collect();
         let _ = self.embedding.set(EmbeddingSpace { dimensions: dimensions as usize, revision, languages });
         Ok(())
     }

@@ -1,16 +1,21 @@
 //! The engine, its clock, and the threads that guests run on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::{HostError, Lent};
+use crate::instance::{CORE_INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES};
+use crate::{HostError, Lent, Plugin};
 
 /// How often a busy guest lets others run, and the grain of deadlines.
 pub const TICK: Duration = Duration::from_millis(10);
+
+/// Reads and writes of plugins at once: a disk serves no more, and each takes a thread.
+const IO: usize = 32;
 
 /// What all plugins of a process share.
 pub struct Shared {
@@ -18,6 +23,10 @@ pub struct Shared {
     pub lent: Lent,
     /// Heavy work of the host at once.
     pub heavy: Arc<Semaphore>,
+    /// Work that waits for a disk at once.
+    pub io: Arc<Semaphore>,
+    /// Those that may keep warm instances.
+    plugins: Mutex<Vec<Weak<Plugin>>>,
     /// Guests never run on the threads that answer HTTP.
     runtime: Option<tokio::runtime::Runtime>,
     stop: Arc<AtomicBool>,
@@ -40,7 +49,27 @@ impl Shared {
         let stop = Arc::new(AtomicBool::new(false));
         tick(engine.weak(), stop.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
         let heavy = Arc::new(Semaphore::new(lent.heavy.max(1)));
-        Ok(Self { engine, lent, heavy, runtime: Some(runtime), stop })
+        let io = Arc::new(Semaphore::new(IO));
+        Ok(Self { engine, lent, heavy, io, plugins: Mutex::default(), runtime: Some(runtime), stop })
+    }
+
+    /// A plugin that may keep warm instances.
+    pub fn register(&self, plugin: &Arc<Plugin>) {
+        let mut plugins = self.plugins.lock();
+        plugins.retain(|plugin| plugin.strong_count() > 0);
+        plugins.push(Arc::downgrade(plugin));
+    }
+
+    /// Drops a warm instance of the plugin that has most of them, so that another gets its slot. Was there one?
+    pub fn evict(&self) -> bool {
+        let plugins: Vec<Arc<Plugin>> = self.plugins.lock().iter().filter_map(Weak::upgrade).collect();
+        let most = plugins.iter().max_by_key(|plugin| plugin.warm.lock().len());
+        // The one that has waited longest.
+        let evicted = most.and_then(|plugin| {
+            let mut warm = plugin.warm.lock();
+            if warm.is_empty() { None } else { Some(warm.remove(0)) }
+        });
+        evicted.is_some()
     }
 
     /// The threads that guests run on.
@@ -80,10 +109,10 @@ fn pooling() -> wasmtime::Result<Engine> {
         .total_memories(64)
         .total_tables(256)
         .total_stacks(64)
-        .max_core_instances_per_component(48)
-        .max_memories_per_component(4)
-        .max_tables_per_component(4)
-        .table_elements(20_000)
+        .max_core_instances_per_component(CORE_INSTANCES as u32)
+        .max_memories_per_component(MEMORIES as u32)
+        .max_tables_per_component(TABLES as u32)
+        .table_elements(TABLE_ELEMENTS)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
         .max_memory_size(1 << 30)

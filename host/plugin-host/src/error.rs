@@ -23,6 +23,12 @@ pub enum HostError {
     Model { id: String, label: String, how: String },
     #[error("{id} says that it is a {world}, but {why}")]
     Lies { id: String, world: String, why: String },
+    #[error("it is {len} bytes long; a component has {most} at most")]
+    TooLarge { len: usize, most: usize },
+    #[error("{id} is a {world}, which stores nothing: a storage backend needs a plugin of a storage world")]
+    StoresNothing { id: String, world: String },
+    #[error("{id}, settings: {why}")]
+    Settings { id: String, why: String },
     #[error("{id} failed its first call: {error}")]
     FirstCall { id: String, error: PluginError },
 }
@@ -55,12 +61,28 @@ pub enum PluginError {
     /// The guest broke: its instance is gone, the next call gets a fresh one.
     #[error("the plugin crashed: {0}")]
     Trap(String),
+    /// The host broke while it worked for the guest. The instance is gone too.
+    #[error("the plugin host failed: {0}")]
+    Fault(String),
 }
+
+/// The host's own failure on its way through a guest, so that it is not taken for the guest's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct HostFault(pub String);
 
 impl PluginError {
     /// May the same call succeed later?
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Timeout(_) | Self::Cancelled | Self::Unavailable(_) | Self::Trap(_) | Self::Full(_))
+        matches!(
+            self,
+            Self::Timeout(_) | Self::Cancelled | Self::Unavailable(_) | Self::Trap(_) | Self::Fault(_) | Self::Full(_)
+        )
+    }
+
+    /// Did the call end without an answer of the guest?
+    pub(crate) fn broke(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Trap(_) | Self::Fault(_))
     }
 
     /// May another item of the batch be to blame?

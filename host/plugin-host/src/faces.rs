@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use ::types::{DetectedFace, Point, Rect};
 use media::Pixels;
-use types::{DetectedFace, Point, Rect};
 
 use crate::bindings::face_detector::exports::latent::plugin::face_detection as guest;
+use crate::bindings::lent::latent::plugin::types;
 use crate::embedder::unit;
 use crate::held::HeldImage;
 use crate::storage::plugin_error;
+use crate::text::{clean, is_name};
 use crate::{Plugin, PluginError};
 
 /// Faces of one picture.
 const MOST_FACES: usize = 1_000;
-/// Values of an embedding.
-const MOST_DIMENSIONS: u32 = 8_192;
+/// Values of an embedding: pgvector's HNSW indexes no longer halfvec.
+pub(crate) const MOST_DIMENSIONS: u32 = 4_000;
 /// Rounding may put an edge so far outside.
 const SLACK: f32 = 1e-3;
 
@@ -53,6 +55,7 @@ impl Plugin {
             let why = format!("it describes {dimensions} dimensions and the cosine {same_person}, which cannot be");
             return Err(PluginError::Other(why));
         }
+        let revision = named(revision)?;
         let _ = self.faces.set(FaceSpace { dimensions: dimensions as usize, revision, same_person });
         Ok(())
     }
@@ -98,7 +101,9 @@ impl FaceDetector {
                     handles.push(instance.store.data_mut().give(HeldImage::from(pixels))?);
                 }
                 let faces = instance.exports.faces()?;
-                Ok(faces.call_detect(&mut instance.store, &handles).await?.map_err(plugin_error))
+                let found = faces.call_detect(&mut instance.store, &handles).await?.map_err(plugin_error);
+                instance.store.data_mut().usage.results += found.as_deref().map_or(0, bytes);
+                Ok(found)
             })
         });
         let found = found.await?;
@@ -118,6 +123,23 @@ impl FaceDetector {
         });
         checked.collect()
     }
+}
+
+/// A revision is a part of its space's name in the database.
+pub(crate) fn named(revision: String) -> Result<String, PluginError> {
+    match is_name(&revision) {
+        true => Ok(revision),
+        false => Err(PluginError::Other(format!(
+            "its revision {:?} is no name: 1 to 128 letters, digits and . _ - + / : = @",
+            clean(&revision, 60)
+        ))),
+    }
+}
+
+/// What a list of faces takes in the guest's memory.
+fn bytes(found: &[Result<Vec<guest::Face>, types::Error>]) -> u64 {
+    let face = |face: &guest::Face| 20 + 8 * face.landmarks.len() + 4 * face.embedding.len();
+    found.iter().flatten().flatten().map(face).sum::<usize>() as u64
 }
 
 fn face_of(face: guest::Face, dimensions: usize) -> Result<DetectedFace, String> {

@@ -1,9 +1,11 @@
 //! What stands behind a guest's handles. A clone shares the bytes and their charge.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use blobs::Blob;
-use inference::{Model, Tensor};
+use bytes::Bytes;
+use inference::{Model, Tensor, TensorData};
 use media::Pixels;
 
 use crate::budget::Charge;
@@ -12,7 +14,12 @@ use crate::budget::Charge;
 #[derive(Debug, Clone)]
 pub struct HeldBlob {
     pub blob: Blob,
-    pub charge: Option<Arc<Charge>>,
+    #[expect(dead_code, reason = "held until the last clone goes: dropping it gives the budget back")]
+    charge: Option<Arc<Charge>>,
+    /// One of the files that it may keep open.
+    #[expect(dead_code, reason = "held until the last clone goes: dropping it lets another file be opened")]
+    file: Option<Arc<Charge>>,
+    gone: bool,
 }
 
 /// Pixels.
@@ -20,7 +27,8 @@ pub struct HeldBlob {
 pub struct HeldImage {
     pub pixels: Pixels,
     #[expect(dead_code, reason = "held until the last clone goes: dropping it gives the budget back")]
-    pub charge: Option<Arc<Charge>>,
+    charge: Option<Arc<Charge>>,
+    gone: bool,
 }
 
 /// Numbers.
@@ -30,21 +38,92 @@ pub struct HeldTensor {
     /// Made from an image, and no model has run since: a guest reads it only with the grant `pixels`.
     pub opaque: bool,
     #[expect(dead_code, reason = "held until the last clone goes: dropping it gives the budget back")]
-    pub charge: Option<Arc<Charge>>,
+    charge: Option<Arc<Charge>>,
+    gone: bool,
 }
 
 /// A model that the operator bound to a label.
 #[derive(Clone)]
 pub struct HeldModel(pub Arc<Model>);
 
+/// What is taken back when a call ends.
+pub trait Held: Send + 'static {
+    /// Taken back already?
+    fn is_gone(&self) -> bool;
+}
+
+impl HeldBlob {
+    pub fn new(blob: Blob, charge: Option<Arc<Charge>>) -> Self {
+        Self { blob, charge, file: None, gone: false }
+    }
+
+    /// Of a file that counts as open for as long as a part of it is held.
+    pub fn file(blob: Blob, file: Arc<Charge>) -> Self {
+        Self { blob, charge: None, file: Some(file), gone: false }
+    }
+
+    /// A part, which holds the whole.
+    pub fn slice(&self, offset: u64, len: u64) -> Self {
+        Self { blob: self.blob.slice(offset, len), ..self.clone() }
+    }
+}
+
+impl HeldImage {
+    pub fn new(pixels: Pixels, charge: Arc<Charge>) -> Self {
+        Self { pixels, charge: Some(charge), gone: false }
+    }
+}
+
+impl HeldTensor {
+    pub fn new(tensor: Tensor, opaque: bool, charge: Arc<Charge>) -> Self {
+        Self { tensor, opaque, charge: Some(charge), gone: false }
+    }
+
+    /// The same numbers seen otherwise.
+    pub fn reshaped(&self, shape: Vec<u32>) -> Self {
+        Self { tensor: Tensor { shape, data: self.tensor.data.clone() }, ..self.clone() }
+    }
+}
+
+impl Held for HeldBlob {
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}
+
+impl Held for HeldImage {
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}
+
+impl Held for HeldTensor {
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}
+
+/// Takes back what an entry of the table holds.
+pub fn let_go(entry: &mut (dyn Any + Send)) {
+    if let Some(held) = entry.downcast_mut::<HeldImage>() {
+        let nothing = Pixels { width: 0, height: 0, rgb: Vec::new().into() };
+        *held = HeldImage { pixels: nothing, charge: None, gone: true };
+    } else if let Some(held) = entry.downcast_mut::<HeldTensor>() {
+        let nothing = Tensor { shape: vec![0], data: TensorData::U8(Vec::new().into()) };
+        *held = HeldTensor { tensor: nothing, opaque: true, charge: None, gone: true };
+    } else if let Some(held) = entry.downcast_mut::<HeldBlob>() {
+        *held = HeldBlob { blob: Blob::from_bytes(Bytes::new()), charge: None, file: None, gone: true };
+    }
+}
+
 impl From<Blob> for HeldBlob {
     fn from(blob: Blob) -> Self {
-        Self { blob, charge: None }
+        Self::new(blob, None)
     }
 }
 
 impl From<Pixels> for HeldImage {
     fn from(pixels: Pixels) -> Self {
-        Self { pixels, charge: None }
+        Self { pixels, charge: None, gone: false }
     }
 }

@@ -6,26 +6,37 @@ use std::time::{Duration, Instant};
 
 use inference::Model;
 use tokio::sync::Semaphore;
+use types::Clock;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use crate::bindings::lent::latent::plugin::types::Error;
 use crate::budget::{Budget, Charge};
 use crate::deadline::Deadline;
+use crate::directory::Directory;
+use crate::error::HostFault;
 use crate::grant::Grant;
-use crate::held::HeldModel;
+use crate::held::{Held, HeldModel, let_go};
+use crate::log_rate::LogRate;
 use crate::manifest::Manifest;
 
 /// Handles that a guest may hold.
 const HANDLES: usize = 1_000;
+/// As wasmtime counts them, which sees those that are lent for a call too.
+const COMPONENT_HANDLES: usize = 1_100;
+/// Open files behind handles.
+const OPEN_FILES: u64 = 32;
 /// Bytes that one call may carry across by value.
 const HOSTCALL_BYTES: usize = 8 << 20;
-const TABLE_ELEMENTS: usize = 20_000;
+/// What a component may be made of; the pool's slots are as large.
+pub const CORE_INSTANCES: usize = 48;
+pub const MEMORIES: usize = 4;
+pub const TABLES: usize = 4;
+pub const TABLE_ELEMENTS: usize = 20_000;
 /// Values that are worked on where the guest runs: handing less to another thread costs more than it saves.
 const AT_ONCE: u64 = 1 << 16;
-/// What a guest may keep from one call to the next, beside its models.
-const KEPT_HANDLES: usize = 16;
-const KEPT_BYTES: u64 = 4 << 20;
+/// Handles that a guest may forget before it is dropped with them.
+const FORGOTTEN: usize = 128;
 
 /// A result that the guest gets; the outer error is a trap.
 pub type Answer<T> = wasmtime::Result<Result<T, Error>>;
@@ -33,17 +44,31 @@ pub type Answer<T> = wasmtime::Result<Result<T, Error>>;
 /// What host functions know of the guest that calls them.
 pub struct HostState {
     pub table: ResourceTable,
-    pub grant: Arc<Grant>,
-    pub manifest: Arc<Manifest>,
-    /// By label.
-    pub models: Arc<BTreeMap<String, Arc<Model>>>,
+    pub common: Arc<Common>,
     pub budget: Arc<Budget>,
+    /// Open files.
+    pub open_files: Arc<Budget>,
     pub deadline: Arc<Deadline>,
     /// What is under way or was done in the present call.
     pub usage: Usage,
     /// Handles to other things than models.
     handles: usize,
-    heavy: Arc<Semaphore>,
+    memory: Grown,
+    elements: Grown,
+}
+
+/// What all instances of a plugin share.
+pub struct Common {
+    pub grant: Grant,
+    pub manifest: Manifest,
+    /// By label.
+    pub models: BTreeMap<String, Arc<Model>>,
+    /// The one that was granted.
+    pub directory: Option<Arc<Directory>>,
+    pub heavy: Arc<Semaphore>,
+    pub io: Arc<Semaphore>,
+    pub clock: Arc<dyn Clock>,
+    pub log_rate: LogRate,
 }
 
 /// What one call used.
@@ -51,7 +76,7 @@ pub struct HostState {
 pub struct Usage {
     /// Bytes of images, opaque tensors and blobs that were copied into the guest's memory.
     pub payload: u64,
-    /// Bytes of results: what models found, read by the guest.
+    /// Bytes of results and of lists: what models found, read by the guest, and what it made of that.
     pub results: u64,
     /// Time in the host's own heavy work.
     pub host: Duration,
@@ -59,63 +84,111 @@ pub struct Usage {
     pub waited: Duration,
     /// Events logged.
     pub logged: u32,
+    /// Events that were not.
+    pub unlogged: u32,
+}
+
+/// What all memories, or all tables, of a store have grown to. What was allowed and then failed stays counted: wasmtime also
+/// tells of failures that it never asked about, and a guest could make room with those.
+#[derive(Debug, Default)]
+struct Grown(usize);
+
+impl Grown {
+    fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>, most: usize) -> bool {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let sum = self.0.checked_add(desired.saturating_sub(current)).filter(|sum| *sum <= most);
+        self.0 = sum.unwrap_or(self.0);
+        sum.is_some()
+    }
 }
 
 impl HostState {
     /// Puts something behind a handle.
-    pub fn hold<T: Send + 'static>(&mut self, held: T) -> Answer<Resource<T>> {
-        match self.table.push(held) {
-            Ok(handle) => {
+    pub fn hold<T: Held>(&mut self, held: T) -> Answer<Resource<T>> {
+        match self.push(held)? {
+            Some(handle) => {
                 self.handles += 1;
                 Ok(Ok(handle))
             }
-            Err(ResourceTableError::Full) => Ok(Err(Error::Limit(format!("{HANDLES} handles are open: drop some")))),
-            Err(error) => Err(error.into()),
+            None => Ok(Err(full())),
         }
     }
 
     /// The same for what the host gives a guest before a call.
-    pub fn give<T: Send + 'static>(&mut self, held: T) -> wasmtime::Result<Resource<T>> {
-        let handle = self.table.push(held)?;
+    pub fn give<T: Held>(&mut self, held: T) -> wasmtime::Result<Resource<T>> {
+        let handle = self.push(held)?.ok_or_else(|| fault("more was given in one call than there are handles"))?;
         self.handles += 1;
         Ok(handle)
     }
 
+    /// What is behind a handle of the present call.
+    pub fn held<T: Held>(&self, handle: &Resource<T>) -> wasmtime::Result<&T> {
+        let held = self.table.get(handle)?;
+        match held.is_gone() {
+            true => wasmtime::bail!("a handle of an earlier call: only models are kept from call to call"),
+            false => Ok(held),
+        }
+    }
+
     /// Takes it back: it outlives the guest.
-    pub fn take<T: Send + 'static>(&mut self, handle: Resource<T>) -> wasmtime::Result<T> {
+    pub fn take<T: Held>(&mut self, handle: Resource<T>) -> wasmtime::Result<T> {
         let held = self.table.delete(handle)?;
         self.handles = self.handles.saturating_sub(1);
         Ok(held)
     }
 
-    /// Models are kept from call to call and not counted.
-    pub fn hold_model(&mut self, model: HeldModel) -> wasmtime::Result<Resource<HeldModel>> {
-        Ok(self.table.push(model)?)
+    /// Models are kept from call to call.
+    pub fn hold_model(&mut self, model: HeldModel) -> Answer<Resource<HeldModel>> {
+        Ok(self.push(model)?.ok_or_else(full))
     }
 
-    /// Handles that a guest forgot would add up over its calls.
+    fn push<T: Send + 'static>(&mut self, held: T) -> wasmtime::Result<Option<Resource<T>>> {
+        match self.table.push(held) {
+            Ok(handle) => Ok(Some(handle)),
+            Err(ResourceTableError::Full) => Ok(None),
+            Err(error) => Err(fault(error)),
+        }
+    }
+
+    /// Takes back what a guest forgot to drop: a picture would stay in memory for as long as the instance is warm. The handle
+    /// itself stays, because the guest may drop it yet.
+    pub fn reclaim(&mut self) {
+        if self.handles > 0 {
+            self.table.iter_mut().for_each(let_go);
+        }
+    }
+
+    /// Forgotten handles add up over its calls.
     pub fn is_reusable(&self) -> bool {
-        self.handles <= KEPT_HANDLES && self.budget.used() <= KEPT_BYTES
+        self.handles <= FORGOTTEN
     }
 
-    /// Room for `bytes` behind a handle.
+    /// Room for `bytes` behind a handle. The guest is not told how many there are: what a picture takes when it is encoded says
+    /// something of the picture.
     pub fn charge(&self, bytes: u64) -> Result<Arc<Charge>, Error> {
         self.budget.take(bytes).ok_or_else(|| {
-            let left = self.budget.left();
-            Error::Limit(format!("{bytes} bytes behind handles are more than the {left} that are left of its grant"))
+            let (plugin, left) = (&self.common.manifest.id, self.budget.left());
+            tracing::debug!(plugin, bytes, left, "A plugin's host memory is used up");
+            Error::Limit("no room is left behind handles: drop some, or ask for more host-memory".into())
         })
+    }
+
+    /// Room for one more open file.
+    pub fn charge_file(&self) -> Result<Arc<Charge>, Error> {
+        self.open_files.take(1).ok_or_else(|| Error::Limit(format!("{OPEN_FILES} files are open: drop some")))
     }
 
     /// May the guest see what a picture shows?
     pub fn pixels(&self, what: &str) -> Result<(), Error> {
-        match self.grant.pixels {
+        match self.common.grant.pixels {
             true => Ok(()),
             false => Err(Error::Denied(format!("{what} needs the grant `pixels`"))),
         }
     }
 
-    /// Runs the host's own work on `cost` values: small work here, heavy work on the bounded pool. A thread cannot be stopped, so
-    /// the permit stays with the work even if the call is given up.
+    /// Runs the host's own work on `cost` values: small work here, heavy work on the bounded pool.
     pub async fn work<T: Send + 'static>(
         &mut self,
         cost: u64,
@@ -124,56 +197,85 @@ impl HostState {
         if cost <= AT_ONCE {
             return Ok(work());
         }
+        self.on_pool(self.common.heavy.clone(), work).await
+    }
+
+    /// Runs what waits for a disk, so many at once.
+    pub async fn io<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> wasmtime::Result<T> {
+        self.on_pool(self.common.io.clone(), work).await
+    }
+
+    /// A thread cannot be stopped, so the permit stays with the work even if the call is given up.
+    async fn on_pool<T: Send + 'static>(
+        &mut self,
+        turns: Arc<Semaphore>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> wasmtime::Result<T> {
         let queued = Instant::now();
-        let permit = self.deadline.pause(self.heavy.clone().acquire_owned()).await?;
+        let permit = self.deadline.pause(turns.acquire_owned()).await.map_err(fault)?;
         let begun = Instant::now();
         self.usage.waited += begun - queued;
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        let value = task.await?;
+        let value = task.await;
         self.usage.host += begun.elapsed();
-        Ok(value)
+        value.map_err(fault)
     }
+}
+
+/// A failure that is not the guest's.
+pub fn fault(why: impl std::fmt::Display) -> wasmtime::Error {
+    wasmtime::Error::new(HostFault(why.to_string()))
+}
+
+fn full() -> Error {
+    Error::Limit(format!("{HANDLES} handles are open: drop some"))
 }
 
 impl ResourceLimiter for HostState {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.grant.memory)
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.memory.grow(current, desired, maximum, self.common.grant.memory))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.elements.grow(current, desired, maximum, TABLE_ELEMENTS))
     }
-}
 
-/// What all instances of a plugin share.
-pub struct Common {
-    pub grant: Arc<Grant>,
-    pub manifest: Arc<Manifest>,
-    pub models: Arc<BTreeMap<String, Arc<Model>>>,
-    pub heavy: Arc<Semaphore>,
+    // The pool has slots of this kind only; where instances are made on demand, nothing else counts.
+    fn instances(&self) -> usize {
+        CORE_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
 }
 
 /// A store for a fresh instance.
-pub fn store(engine: &wasmtime::Engine, common: &Common, deadline: Arc<Deadline>) -> Store<HostState> {
+pub fn store(engine: &wasmtime::Engine, common: &Arc<Common>, deadline: Arc<Deadline>) -> Store<HostState> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(HANDLES);
     let state = HostState {
         table,
-        grant: common.grant.clone(),
-        manifest: common.manifest.clone(),
-        models: common.models.clone(),
         budget: Budget::new(common.grant.host_memory),
+        open_files: Budget::new(OPEN_FILES),
+        common: common.clone(),
         deadline,
         usage: Usage::default(),
         handles: 0,
-        heavy: common.heavy.clone(),
+        memory: Grown::default(),
+        elements: Grown::default(),
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| state);
     store.set_hostcall_fuel(HOSTCALL_BYTES);
+    store.set_max_component_handles(COMPONENT_HANDLES);
     store.set_epoch_deadline(1);
     // Every tick the guest lets others run; at its deadline it ends.
     store.epoch_deadline_callback(|context| {

@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+/// A side of a tensor: 1 GiB of f32 along one axis is more than any model takes.
+pub const LONGEST_SIDE: u32 = 1 << 28;
+
 /// A tensor seen along one axis: `outer` times `len` values, each `inner` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Axis {
@@ -11,17 +14,24 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// `None`: the shape has no such axis, or more values than an address.
+    /// `None`: the shape has no such axis, or cannot be counted.
     pub fn of(shape: &[u32], axis: u32) -> Option<Self> {
+        product(shape)?;
         let axis = usize::try_from(axis).ok()?;
         let len = *shape.get(axis)? as usize;
         Some(Self { outer: product(&shape[..axis])?, len, inner: product(&shape[axis + 1..])? })
     }
 }
 
-/// Values in a shape, if they can be counted.
+/// Values in a shape. `None`: a side that is too long, or more values than an address, the sides of no length left out. So the
+/// product of any of the sides is a number too, and a loop over an empty tensor's other axes never runs for years.
 pub fn product(shape: &[u32]) -> Option<usize> {
-    shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side as usize))
+    if shape.iter().any(|side| *side > LONGEST_SIDE) {
+        return None;
+    }
+    let long = shape.iter().filter(|side| **side > 0);
+    let product = long.clone().try_fold(1_usize, |product, side| product.checked_mul(*side as usize))?;
+    Some(if long.count() == shape.len() { product } else { 0 })
 }
 
 /// Divides by the length along an axis; a vector without a direction stays as it is.
@@ -49,15 +59,14 @@ pub fn softmax(values: &mut [f32], axis: Axis) {
 }
 
 fn along(values: &mut [f32], axis: Axis, mut each: impl FnMut(&mut [f32])) {
-    if axis.len == 0 || axis.inner == 0 {
+    let Some(block_len) = axis.len.checked_mul(axis.inner).filter(|len| *len > 0 && *len <= values.len()) else {
         return;
+    };
+    if axis.inner == 1 {
+        return values.chunks_exact_mut(block_len).for_each(each);
     }
     let mut line = vec![0.0; axis.len];
-    for block in values.chunks_exact_mut(axis.len * axis.inner) {
-        if axis.inner == 1 {
-            each(block);
-            continue;
-        }
+    for block in values.chunks_exact_mut(block_len) {
         for inner in 0..axis.inner {
             let of = |at: usize| at * axis.inner + inner;
             line.iter_mut().enumerate().for_each(|(at, value)| *value = block[of(at)]);
@@ -69,22 +78,33 @@ fn along(values: &mut [f32], axis: Axis, mut each: impl FnMut(&mut [f32])) {
 
 /// Flat indices of the values that are at least `min`, greatest first, at most `max`. What is not a number is not above.
 pub fn above(values: &[f32], min: f32, max: usize) -> Vec<(u32, f32)> {
-    let found = values.iter().enumerate().filter(|(_, value)| **value >= min);
-    let mut found: Vec<(u32, f32)> = found.filter_map(|(at, value)| Some((u32::try_from(at).ok()?, *value))).collect();
+    above_of(values.iter().copied(), min, max)
+}
+
+/// The same of values that come one by one. Never holds more than twice `max`.
+pub fn above_of(values: impl Iterator<Item = f32>, min: f32, max: usize) -> Vec<(u32, f32)> {
     let greatest = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    let mut found: Vec<(u32, f32)> = Vec::new();
     if max == 0 {
-        return Vec::new();
+        return found;
     }
-    if found.len() > max {
-        found.select_nth_unstable_by(max - 1, greatest);
-        found.truncate(max);
+    for (at, value) in (0_u32..).zip(values).filter(|(_, value)| *value >= min) {
+        found.push((at, value));
+        if found.len() == max.saturating_mul(2) {
+            found.select_nth_unstable_by(max - 1, greatest);
+            found.truncate(max);
+        }
     }
     found.sort_unstable_by(greatest);
+    found.truncate(max);
     found
 }
 
 /// Picks `indices` along an axis; all are below its length.
 pub fn gather<T: Copy>(values: &[T], axis: Axis, indices: &[u32]) -> Vec<T> {
+    if values.is_empty() || indices.is_empty() {
+        return Vec::new();
+    }
     let mut out = Vec::with_capacity(axis.outer * indices.len() * axis.inner);
     for outer in 0..axis.outer {
         for index in indices {

@@ -7,6 +7,7 @@ mod cache;
 mod call;
 mod capabilities;
 mod deadline;
+pub mod directory;
 mod embedder;
 mod engine;
 mod error;
@@ -15,9 +16,14 @@ mod grant;
 mod held;
 mod instance;
 pub mod kernels;
+mod log_rate;
 mod manifest;
 mod plugin;
+mod schema;
 mod storage;
+mod text;
+mod traffic;
+mod units;
 mod worlds;
 
 use std::path::PathBuf;
@@ -27,13 +33,14 @@ use bytes::Bytes;
 use inference::Inference;
 use types::{Clock, SystemClock};
 
-pub use call::Traffic;
 pub use embedder::{Embedder, EmbeddingSpace};
 pub use error::{HostError, PluginError};
 pub use faces::{FaceDetector, FaceSpace};
-pub use grant::OperatorGrant;
+pub use grant::{Ceiling, OperatorGrant};
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
+pub use traffic::Traffic;
+pub use units::{ByteSize, Time};
 
 /// Where a host keeps what it compiled, and how much it may run at once.
 #[derive(Debug, Clone)]
@@ -65,7 +72,7 @@ impl Default for Lent {
 /// The plugin host of a process.
 pub struct PluginHost {
     shared: Arc<engine::Shared>,
-    cache: cache::CompileCache,
+    cache: Arc<cache::CompileCache>,
 }
 
 impl PluginHost {
@@ -83,16 +90,16 @@ impl PluginHost {
     /// Those of [`PluginHost::new`].
     pub fn lending(config: &HostConfig, lent: Lent) -> Result<Self, HostError> {
         let shared = engine::Shared::new(config.threads, lent)?;
-        Ok(Self { cache: cache::CompileCache::open(&config.cache_dir)?, shared: Arc::new(shared) })
+        Ok(Self { cache: Arc::new(cache::CompileCache::open(&config.cache_dir)?), shared: Arc::new(shared) })
     }
 
     /// Verifies a component, compiles it (or takes it from the cache), links what it was granted and calls `init` once.
     ///
     /// # Errors
-    /// Not a component, no manifest or more than one, an import that was not granted or is none of ours (by name), exports that
+    /// Not a component or too large a one, no manifest or more than one, settings that do not fit its schema, an import that was not granted or is none of ours (by name), exports that
     /// do not fit the world of the manifest, or a guest that fails its first call.
     pub async fn load(&self, wasm: Bytes, grant: &OperatorGrant) -> Result<Arc<Plugin>, HostError> {
-        Plugin::load(self.shared.clone(), &self.cache, wasm, grant).await
+        Plugin::load(self.shared.clone(), self.cache.clone(), wasm, grant).await
     }
 
     /// The threads that guests run on. A call from one of them is not handed to another: it costs a microsecond.

@@ -1,14 +1,17 @@
 //! The manifest: TOML in one custom section of the component, so that one file installs and one digest names it.
 
-use std::time::Duration;
-
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use wasmparser::{Parser, Payload};
 
-use crate::HostError;
+use crate::text::is_name;
+use crate::units::{ByteSize, Time};
+use crate::{HostError, schema};
 
 /// The name of the custom section.
 pub const MANIFEST_SECTION: &str = "latent:manifest";
+
+/// Calls at once that a manifest may ask for.
+const MOST_CALLS: usize = 64;
 
 /// What an author says of a plugin, and what it asks for.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,15 +49,12 @@ pub struct Requests {
     /// One directory to write to.
     pub files: bool,
     /// Linear memory: `64MiB`.
-    #[serde(deserialize_with = "bytes")]
-    pub memory: Option<u64>,
+    pub memory: Option<ByteSize>,
     /// Bytes that the host holds behind handles: `256MiB`.
-    #[serde(deserialize_with = "bytes")]
-    pub host_memory: Option<u64>,
+    pub host_memory: Option<ByteSize>,
     /// Longest call: `10s`.
-    #[serde(deserialize_with = "duration")]
-    pub deadline: Option<Duration>,
-    /// Calls at once.
+    pub deadline: Option<Time>,
+    /// Calls at once, 1 to 64.
     pub concurrency: Option<usize>,
 }
 
@@ -72,6 +72,16 @@ impl Manifest {
         self.world.strip_prefix("latent:plugin/")?.strip_suffix("@0.1.0")
     }
 
+    /// Compares the operator's settings with the author's schema: a mistyped key is found at the start, by name.
+    pub fn check_settings(&self, settings: &serde_json::Map<String, serde_json::Value>) -> Result<(), HostError> {
+        let schema = serde_json::to_value(&self.settings.schema)
+            .map_err(|error| HostError::Manifest(format!("[settings.schema]: {error}")))?;
+        schema::known(&schema, "")
+            .map_err(|why| HostError::Manifest(format!("[settings.schema] cannot be used: {why}")))?;
+        schema::check(&schema, &settings.clone().into(), "")
+            .map_err(|why| HostError::Settings { id: self.id.clone(), why })
+    }
+
     fn parse(text: &str) -> Result<Self, HostError> {
         let manifest: Self = toml::from_str(text).map_err(|error| HostError::Manifest(error.to_string()))?;
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
@@ -79,7 +89,23 @@ impl Manifest {
             let why = format!("the id {:?} is not lower-case letters, digits, dots and hyphens", manifest.id);
             return Err(HostError::Manifest(why));
         }
+        manifest.requests.check().map_err(HostError::Manifest)?;
         Ok(manifest)
+    }
+}
+
+impl Requests {
+    fn check(&self) -> Result<(), String> {
+        if let Some(calls) = self.concurrency.filter(|calls| !(1..=MOST_CALLS).contains(calls)) {
+            return Err(format!("[requests] concurrency = {calls}; it is 1 to {MOST_CALLS}"));
+        }
+        if let Some(label) = self.models.iter().find(|label| !is_name(label)) {
+            return Err(format!("[requests] models: {label:?} is no label"));
+        }
+        match self.http.is_empty() {
+            true => Ok(()),
+            false => Err("[requests] http: this host lends no http yet, so a plugin that needs it cannot work".into()),
+        }
     }
 }
 
@@ -106,36 +132,4 @@ pub fn read_manifest(wasm: &[u8]) -> Result<Manifest, HostError> {
     let bytes = found.ok_or_else(|| HostError::Manifest(format!("there is no section {MANIFEST_SECTION}")))?;
     let text = std::str::from_utf8(bytes).map_err(|_| HostError::Manifest("it is not UTF-8".into()))?;
     Manifest::parse(text)
-}
-
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let (number, unit) = split(&text);
-    let unit = match unit {
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        _ => return Err(serde::de::Error::custom(format!("{text:?} is no size: write 64MiB"))),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| serde::de::Error::custom(format!("{text:?} is no size: write 64MiB")))?;
-    Ok(number.checked_mul(1 << unit))
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let (number, unit) = split(&text);
-    let wrong = || serde::de::Error::custom(format!("{text:?} is no duration: write 500ms, 10s or 5m"));
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    match unit {
-        "ms" => Ok(Some(Duration::from_millis(number))),
-        "s" => Ok(Some(Duration::from_secs(number))),
-        "m" => Ok(Some(Duration::from_secs(number.saturating_mul(60)))),
-        _ => Err(wrong()),
-    }
-}
-
-fn split(text: &str) -> (&str, &str) {
-    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text.split_at(at)
 }

@@ -10,25 +10,31 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use crate::cache::CompileCache;
-use crate::call::Calls;
+use crate::directory::Directory;
 use crate::embedder::EmbeddingSpace;
 use crate::engine::Shared;
 use crate::faces::FaceSpace;
 use crate::grant::Grant;
 use crate::instance::{Common, HostState};
+use crate::log_rate::LogRate;
 use crate::manifest::{Manifest, read_manifest};
+use crate::traffic::Calls;
 use crate::worlds::{Exports, Ready, World};
 use crate::{HostError, OperatorGrant};
 
 /// Warm instances are dropped after nobody called for one to two times as long.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Bytes of a component. A Python one has 19 MB.
+const LARGEST: usize = 32 << 20;
+
 /// A plugin that can be called. Cheap to share.
 pub struct Plugin {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) common: Common,
+    pub(crate) common: Arc<Common>,
     pub(crate) ready: Ready,
     pub(crate) warm: Mutex<Vec<Instance>>,
     pub(crate) permits: Semaphore,
@@ -49,36 +55,43 @@ pub(crate) struct Instance {
 impl Plugin {
     pub(crate) async fn load(
         shared: Arc<Shared>,
-        cache: &CompileCache,
+        cache: Arc<CompileCache>,
         wasm: Bytes,
         operator: &OperatorGrant,
     ) -> Result<Arc<Self>, HostError> {
-        let manifest = Arc::new(read_manifest(&wasm)?);
+        if wasm.len() > LARGEST {
+            return Err(HostError::TooLarge { len: wasm.len(), most: LARGEST });
+        }
+        let manifest = read_manifest(&wasm)?;
         let world = World::of(&manifest)?;
-        let digest = hex::encode(Sha256::digest(&wasm));
-        let component = cache.component(&shared.engine, &digest, &wasm)?;
-        let grant = Arc::new(Grant::effective(&manifest, operator));
+        let grant = Grant::effective(&manifest, operator, world)?;
+        let (digest, component) = compiled(&shared, cache, wasm).await?;
         world.check(&shared.engine, &component, &manifest, &grant)?;
         let ready = world.link(&shared.engine, &component).map_err(|error| HostError::Lies {
             id: manifest.id.clone(),
             world: manifest.world.clone(),
             why: format!("{error:#}"),
         })?;
-        let models = Arc::new(models(&shared, &manifest, operator).await?);
+        let models = models(&shared, &manifest, operator).await?;
         let calls = Calls::new(&manifest, world.calls, &shared.lent.clock);
         let permits = Semaphore::new(grant.concurrency);
-        let common = Common { grant, manifest, models, heavy: shared.heavy.clone() };
-        let plugin = Arc::new(Self {
-            shared,
-            common,
-            ready,
-            warm: Mutex::default(),
-            permits,
-            calls,
-            faces: OnceLock::new(),
-            embedding: OnceLock::new(),
-            digest,
+        let directory = grant.files.as_ref().map(|folder| Arc::new(Directory::at(folder)));
+        if let Some(directory) = directory.clone() {
+            blocking(move || directory.sweep()).await?;
+        }
+        let common = Arc::new(Common {
+            models,
+            directory,
+            heavy: shared.heavy.clone(),
+            io: shared.io.clone(),
+            clock: shared.lent.clock.clone(),
+            log_rate: LogRate::default(),
+            grant,
+            manifest,
         });
+        let (warm, faces, embedding) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let plugin = Arc::new(Self { shared, common, ready, warm, permits, calls, faces, embedding, digest });
+        plugin.shared.register(&plugin);
         plugin.probe().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
         plugin.cool_when_idle();
         Ok(plugin)
@@ -129,6 +142,20 @@ impl Plugin {
         let settings = hex::encode(&Sha256::digest(&self.common.grant.settings)[..4]);
         format!("{}/{}/{}/{settings}", manifest.id, manifest.revision, models.join(","))
     }
+}
+
+/// Its SHA-256 and its code. Compiling takes seconds, which an async thread may not.
+async fn compiled(shared: &Shared, cache: Arc<CompileCache>, wasm: Bytes) -> Result<(String, Component), HostError> {
+    let engine = shared.engine.clone();
+    blocking(move || {
+        let digest = hex::encode(Sha256::digest(&wasm));
+        cache.component(&engine, &digest, &wasm).map(|component| (digest, component))
+    })
+    .await?
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HostError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| HostError::Engine(error.to_string()))
 }
 
 /// The models that the operator bound to the labels of the manifest.

@@ -9,6 +9,7 @@ use wasmtime::component::Resource;
 use crate::bindings::lent::latent::plugin::types;
 use crate::bindings::local_storage::exports::latent::plugin::storage as guest;
 use crate::held::HeldBlob;
+use crate::text::{LONGEST, clean};
 use crate::{Plugin, PluginError};
 
 impl Plugin {
@@ -20,20 +21,22 @@ impl Plugin {
 
 struct StoragePlugin(Arc<Plugin>);
 
-/// The guest's error in our words.
+/// The guest's error in our words; its text is cut and has one line.
 pub(crate) fn plugin_error(error: types::Error) -> PluginError {
+    let plain = |text: String| clean(&text, LONGEST);
     match error {
-        types::Error::Denied(text) => PluginError::Denied(text),
-        types::Error::NotFound(text) => PluginError::NotFound(text),
-        types::Error::Exists(text) => PluginError::Exists(text),
-        types::Error::Invalid(text) => PluginError::Invalid(text),
-        types::Error::Unsupported(text) => PluginError::Unsupported(text),
-        types::Error::Limit(text) => PluginError::Limit(text),
-        types::Error::Full(text) => PluginError::Full(text),
-        types::Error::Timeout => PluginError::Timeout(0),
+        types::Error::Denied(text) => PluginError::Denied(plain(text)),
+        types::Error::NotFound(text) => PluginError::NotFound(plain(text)),
+        types::Error::Exists(text) => PluginError::Exists(plain(text)),
+        types::Error::Invalid(text) => PluginError::Invalid(plain(text)),
+        types::Error::Unsupported(text) => PluginError::Unsupported(plain(text)),
+        types::Error::Limit(text) => PluginError::Limit(plain(text)),
+        types::Error::Full(text) => PluginError::Full(plain(text)),
+        // Something that the guest waited for: the guest itself did answer.
+        types::Error::Timeout => PluginError::Unavailable("what the plugin asked did not answer in time".into()),
         types::Error::Cancelled => PluginError::Cancelled,
-        types::Error::Unavailable(text) => PluginError::Unavailable(text),
-        types::Error::Other(text) => PluginError::Other(text),
+        types::Error::Unavailable(text) => PluginError::Unavailable(plain(text)),
+        types::Error::Other(text) => PluginError::Other(plain(text)),
     }
 }
 

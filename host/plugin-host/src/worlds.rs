@@ -1,6 +1,7 @@
 //! The worlds that are known: what a plugin of each may import, must export and can be called for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store};
@@ -9,7 +10,7 @@ use crate::bindings::embedder::{Embedder, EmbedderPre};
 use crate::bindings::face_detector::{FaceDetector, FaceDetectorPre};
 use crate::bindings::lent::latent::plugin::types::Error;
 use crate::bindings::local_storage::{LocalStorage, LocalStoragePre};
-use crate::grant::Grant;
+use crate::grant::{Bounds, Grant};
 use crate::instance::HostState;
 use crate::manifest::Manifest;
 use crate::{HostError, capabilities};
@@ -23,6 +24,10 @@ pub struct World {
     exports: &'static [&'static str],
     /// Functions that are called, each with numbers and a circuit breaker of its own.
     pub calls: &'static [&'static str],
+    /// What a plugin gets that asks for nothing, and gets at most where the operator says nothing.
+    pub usual: Bounds,
+    /// What an operator can give at most.
+    pub most: Bounds,
 }
 
 #[derive(Clone, Copy)]
@@ -33,6 +38,17 @@ enum Kind {
 }
 
 const ON_IMAGES: &[&str] = &["types", "log", "config", "blob", "image", "tensor", "inference"];
+
+const MOST: Bounds =
+    Bounds { memory: 1 << 30, host_memory: 4 << 30, deadline: Duration::from_secs(600), concurrency: 64 };
+
+/// Images are large, and a model may take a second a batch.
+const IMAGES: Bounds =
+    Bounds { memory: 64 << 20, host_memory: 256 << 20, deadline: Duration::from_secs(60), concurrency: 4 };
+
+/// A large file takes minutes to a slow disk; an upload more at once does not hurt.
+const STORAGE: Bounds =
+    Bounds { memory: 32 << 20, host_memory: 64 << 20, deadline: Duration::from_secs(300), concurrency: 16 };
 
 const WORLDS: &[World] = &[
     World {
@@ -51,6 +67,8 @@ const WORLDS: &[World] = &[
             "storage.check",
             "storage.usage",
         ],
+        usual: STORAGE,
+        most: MOST,
     },
     World {
         name: "face-detector",
@@ -58,6 +76,8 @@ const WORLDS: &[World] = &[
         imports: ON_IMAGES,
         exports: &["lifecycle", "face-detection"],
         calls: &["init", "face-detection.describe", "face-detection.detect"],
+        usual: IMAGES,
+        most: MOST,
     },
     World {
         name: "embedder",
@@ -65,6 +85,8 @@ const WORLDS: &[World] = &[
         imports: ON_IMAGES,
         exports: &["lifecycle", "embedding"],
         calls: &["init", "embedding.describe", "embedding.embed-images", "embedding.embed-texts"],
+        usual: IMAGES,
+        most: MOST,
     },
 ];
 
@@ -92,6 +114,11 @@ impl World {
         })
     }
 
+    /// May a plugin of this world import the interface?
+    pub fn imports(&self, interface: &str) -> bool {
+        self.imports.contains(&interface)
+    }
+
     /// Refuses what the component imports beyond its world or its grant, and what its world promises but it does not export.
     pub fn check(
         &self,
@@ -107,7 +134,7 @@ impl World {
             let Some(interface) = ours else {
                 return Err(HostError::ForeignImport { id: id(), import: import.to_owned() });
             };
-            if !self.imports.contains(&interface) {
+            if !self.imports(interface) {
                 let world = manifest.world.clone();
                 return Err(HostError::OutsideWorld { id: id(), import: import.to_owned(), world });
             }

@@ -1,5 +1,6 @@
 //! The plugins that look at photos: loads what the settings name, with what they grant.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gallery::Plugins;
 use inference::{Inference, InferenceConfig};
-use plugin_host::{OperatorGrant, Plugin, PluginHost};
+use plugin_host::{Ceiling, OperatorGrant, Plugin, PluginHost};
 use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
@@ -50,7 +51,13 @@ async fn load_one(settings: &Settings, host: &PluginHost, id: &str, plugin: &set
         models: plugin.models.clone(),
         pixels: plugin.pixels,
         settings: plugin.settings.clone(),
-        ..OperatorGrant::default()
+        ceiling: Ceiling {
+            memory: plugin.memory,
+            host_memory: plugin.host_memory,
+            deadline: plugin.deadline,
+            concurrency: plugin.concurrency.map(NonZeroUsize::get),
+        },
+        files: None,
     };
     let loaded = host.load(wasm.into(), &grant).await?;
     let found = &loaded.manifest().id;

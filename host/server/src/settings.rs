@@ -1,8 +1,10 @@
 //! Settings as types. Their text, with the meaning of each, is config/default.toml.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use plugin_host::{ByteSize, Time};
 use serde::{Deserialize, Serialize};
 
 /// Everything that an operator may set.
@@ -117,6 +119,18 @@ pub struct Plugin {
     /// A model for each label that the plugin asks for.
     #[serde(default)]
     pub models: BTreeMap<String, String>,
+    /// Linear memory of an instance at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Bytes that the host holds for an instance at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_memory: Option<ByteSize>,
+    /// Longest call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Calls at once at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroUsize>,
     /// The plugin's own.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,

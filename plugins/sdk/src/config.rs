@@ -1,4 +1,4 @@
-//! The operator's settings, and the only clock to trust.
+//! The operator's settings, and the only clock and randomness to trust.
 
 use serde::de::DeserializeOwned;
 
@@ -16,4 +16,9 @@ pub fn settings<T: DeserializeOwned>() -> Result<T> {
 /// Milliseconds since 1970.
 pub fn now_ms() -> u64 {
     config::now_ms()
+}
+
+/// Bytes that nobody can guess, at most 4096: a component has no other source of them.
+pub fn random(len: u32) -> Vec<u8> {
+    config::random(len)
 }

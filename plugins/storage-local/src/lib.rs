@@ -11,6 +11,8 @@ use crate::path::Template;
 const MARKER: &str = ".latent";
 /// Names tried before a file of another content is an error: `IMG_1234+1.jpg`, `IMG_1234+2.jpg`, ...
 const COLLISIONS: u32 = 1_000;
+/// Names without a file that are passed by in looking for one: a file with an earlier name may have been deleted since.
+const GAPS: u32 = 8;
 
 /// The operator's settings.
 #[derive(Deserialize)]
@@ -39,6 +41,11 @@ impl Storage for Local {
 
     fn put(&self, object: Object, src: &Blob) -> Result<Stored, Error> {
         self.check()?;
+        if may_collide(object.class)
+            && let Some(entry) = self.search(&object, src.len())?
+        {
+            return Ok(stored(entry));
+        }
         let durable = object.class != Class::Derivative;
         for path in self.candidates(&object) {
             match files::place(&path, src, &object.sha256, durable) {
@@ -52,21 +59,22 @@ impl Storage for Local {
 
     fn find(&self, object: Object) -> Result<Option<Stored>, Error> {
         self.check()?;
-        for path in self.candidates(&object) {
-            let Some(entry) = files::stat(&path)? else { return Ok(None) };
-            if files::open(&path, 0, None)?.sha256()? == object.sha256 {
-                return Ok(Some(stored(entry)));
-            }
-        }
-        Ok(None)
+        Ok(self.search(&object, None)?.map(stored))
     }
 
     fn get(&self, location: String, offset: u64, len: Option<u64>) -> Result<Blob, Error> {
-        files::open(&location, offset, len)
+        match files::open(&location, offset, len) {
+            // On a disk that is not mounted nothing is found, which does not mean that it is gone.
+            Err(Error::NotFound(text)) => self.check().and(Err(Error::NotFound(text))),
+            other => other,
+        }
     }
 
     fn head(&self, location: String) -> Result<Option<Stored>, Error> {
-        Ok(files::stat(&location)?.map(stored))
+        match files::stat(&location)? {
+            None => self.check().map(|()| None),
+            found => Ok(found.map(stored)),
+        }
     }
 
     fn delete(&self, location: String) -> Result<(), Error> {
@@ -108,6 +116,21 @@ impl Storage for Local {
 }
 
 impl Local {
+    /// The file that holds the object, under whichever of its names. `len` of the object, where it is known, saves reading others.
+    fn search(&self, object: &Object, len: Option<u64>) -> Result<Option<Entry>, Error> {
+        let mut gaps = 0;
+        for path in self.candidates(object) {
+            match files::stat(&path)? {
+                Some(entry) if len.is_some_and(|len| len != entry.len) => gaps = 0,
+                Some(entry) if files::open(&path, 0, None)?.sha256()? == object.sha256 => return Ok(Some(entry)),
+                Some(_) => gaps = 0,
+                None if gaps == GAPS || !may_collide(object.class) => return Ok(None),
+                None => gaps += 1,
+            }
+        }
+        Ok(None)
+    }
+
     /// Where the object may lie, best first.
     fn candidates(&self, object: &Object) -> impl Iterator<Item = String> {
         let owner = object.owner_label.as_deref().unwrap_or(&object.owner);
@@ -121,6 +144,11 @@ impl Local {
         };
         (0..COLLISIONS).map(move |number| path::numbered(&path, number))
     }
+}
+
+/// What is made of an asset has the asset's key in its name; other files have the names that people gave them.
+fn may_collide(class: Class) -> bool {
+    !matches!(class, Class::Derivative | Class::EncodedVideo)
 }
 
 fn stored(entry: Entry) -> Stored {

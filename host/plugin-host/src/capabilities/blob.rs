@@ -7,34 +7,39 @@ use wasmtime::component::Resource;
 
 use super::io_error;
 use crate::bindings::lent::latent::plugin::blob::{Host, HostBlob};
+use crate::bindings::lent::latent::plugin::types::Error;
 use crate::held::HeldBlob;
 use crate::instance::{Answer, HostState};
 
 impl Host for HostState {}
 
 impl HostBlob for HostState {
+    /// How long an encoded image is tells how much there is to see in it.
     async fn len(&mut self, this: Resource<HeldBlob>) -> Result<Option<u64>> {
-        Ok(Some(self.table.get(&this)?.blob.len()))
+        let blob = &self.held(&this)?.blob;
+        Ok(if self.opaque(blob) { None } else { Some(blob.len()) })
     }
 
     async fn seekable(&mut self, this: Resource<HeldBlob>) -> Result<bool> {
-        self.table.get(&this)?;
+        self.held(&this)?;
         Ok(true)
     }
 
     async fn media_type(&mut self, this: Resource<HeldBlob>) -> Result<Option<String>> {
-        Ok(self.table.get(&this)?.blob.media_type().map(str::to_owned))
+        Ok(self.held(&this)?.blob.media_type().map(str::to_owned))
     }
 
     async fn read(&mut self, this: Resource<HeldBlob>, offset: u64, len: u32) -> Answer<Vec<u8>> {
-        let blob = &self.table.get(&this)?.blob;
-        if blob.is_from_image()
-            && let Err(denied) = self.pixels("reading bytes that were made from an image")
-        {
-            return Ok(Err(denied));
+        let blob = &self.held(&this)?.blob;
+        if self.opaque(blob) {
+            return Ok(Err(self.denied("reading bytes that were made from an image")));
         }
-        let part = blob.slice(offset, u64::from(len.min(self.grant.chunk)));
-        match part.read().await {
+        let part = blob.slice(offset, u64::from(len.min(self.common.grant.chunk)));
+        let read = match part.resident_len() as u64 == part.len() {
+            true => part.read_blocking(),
+            false => self.io(move || part.read_blocking()).await?,
+        };
+        match read {
             Ok(bytes) => {
                 self.usage.payload += bytes.len() as u64;
                 Ok(Ok(bytes.to_vec()))
@@ -44,18 +49,19 @@ impl HostBlob for HostState {
     }
 
     async fn slice(&mut self, this: Resource<HeldBlob>, offset: u64, len: u64) -> Answer<Resource<HeldBlob>> {
-        let held = self.table.get(&this)?;
-        let part = HeldBlob { blob: held.blob.slice(offset, len), charge: held.charge.clone() };
+        let held = self.held(&this)?;
+        if self.opaque(&held.blob) {
+            return Ok(Err(self.denied("a part of bytes that were made from an image")));
+        }
+        let part = held.slice(offset, len);
         self.hold(part)
     }
 
     async fn sha256(&mut self, this: Resource<HeldBlob>) -> Answer<Vec<u8>> {
-        let blob = self.table.get(&this)?.blob.clone();
+        let blob = self.held(&this)?.blob.clone();
         // The hash of a picture of one pixel tells the pixel to whoever tries all colours.
-        if blob.is_from_image()
-            && let Err(denied) = self.pixels("the hash of bytes that were made from an image")
-        {
-            return Ok(Err(denied));
+        if self.opaque(&blob) {
+            return Ok(Err(self.denied("the hash of bytes that were made from an image")));
         }
         let digest = self.work(blob.len().max(1 << 20), move || digest(&blob)).await?;
         Ok(digest.map_err(|error| io_error("a blob", &error)))
@@ -67,8 +73,19 @@ impl HostBlob for HostState {
     }
 }
 
+impl HostState {
+    /// May the guest not know what the bytes are?
+    fn opaque(&self, blob: &Blob) -> bool {
+        blob.is_from_image() && !self.common.grant.pixels
+    }
+
+    fn denied(&self, what: &str) -> Error {
+        Error::Denied(format!("{what} needs the grant `pixels`"))
+    }
+}
+
 /// SHA-256 without holding more than a piece in memory.
-pub(super) fn digest(blob: &Blob) -> std::io::Result<Vec<u8>> {
+fn digest(blob: &Blob) -> std::io::Result<Vec<u8>> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     let mut at = 0;

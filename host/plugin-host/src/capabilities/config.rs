@@ -10,12 +10,11 @@ const MOST_RANDOM: u32 = 4_096;
 
 impl Host for HostState {
     async fn settings(&mut self) -> Result<String> {
-        Ok(self.grant.settings.clone())
+        Ok(self.common.grant.settings.clone())
     }
 
     async fn now_ms(&mut self) -> Result<u64> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Ok(now.as_millis() as u64)
+        Ok(u64::try_from(self.common.clock.now().as_millisecond()).unwrap_or(0))
     }
 
     async fn random(&mut self, len: u32) -> Result<Vec<u8>> {

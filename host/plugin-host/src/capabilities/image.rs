@@ -16,9 +16,14 @@ use crate::instance::{Answer, HostState};
 /// Pixels that a plugin's decoder may make of one file.
 const MOST_DECODED: u64 = 64_000_000;
 
+/// Bytes of a pixel, encoded: noise grows a little.
+const MOST_ENCODED: u64 = 4;
+/// Bytes beside the pixels.
+const HEADERS: u64 = 64 << 10;
+
 impl wit::Host for HostState {
     async fn decode(&mut self, src: Resource<HeldBlob>, at_most: Option<Size>) -> Answer<Resource<HeldImage>> {
-        let blob = self.table.get(&src)?.blob.clone();
+        let blob = self.held(&src)?.blob.clone();
         let room = self.budget.left() / 3;
         let limits = Limits { max_decoded: MOST_DECODED.min(room), ..Limits::default() };
         let work = move || {
@@ -41,7 +46,7 @@ impl wit::Host for HostState {
 
 impl wit::HostImage for HostState {
     async fn size(&mut self, this: Resource<HeldImage>) -> Result<Size> {
-        let pixels = &self.table.get(&this)?.pixels;
+        let pixels = &self.held(&this)?.pixels;
         Ok(Size { width: pixels.width, height: pixels.height })
     }
 
@@ -64,7 +69,7 @@ impl wit::HostImage for HostState {
             wit::Filter::Bicubic => media::Filter::Bicubic,
             wit::Filter::Lanczos3 => media::Filter::Lanczos3,
         };
-        let cost = area(&pixels) + u64::from(to.width) * u64::from(to.height);
+        let cost = area(&pixels).saturating_add(u64::from(to.width) * u64::from(to.height));
         self.make(cost, to, move || media::resize(&pixels, size(to), fit, filter)).await
     }
 
@@ -88,7 +93,7 @@ impl wit::HostImage for HostState {
     ) -> Answer<Resource<HeldImage>> {
         let pixels = self.pixels_of(&this)?;
         let matrix = <[f32; 6]>::from(matrix);
-        let cost = u64::from(to.width) * u64::from(to.height) * 4;
+        let cost = (u64::from(to.width) * u64::from(to.height)).saturating_mul(4);
         self.make(cost, to, move || media::warp(&pixels, matrix, size(to))).await
     }
 
@@ -111,9 +116,15 @@ impl wit::HostImage for HostState {
             Ok(charge) => charge,
             Err(error) => return Ok(Err(error)),
         };
+        // Whatever it becomes in the end, it is f32 first.
+        let meanwhile = match self.charge(values * 4) {
+            Ok(charge) => charge,
+            Err(error) => return Ok(Err(error)),
+        };
         let made = self.work(values, move || tensor(&pixels, &options)).await?;
+        drop(meanwhile);
         match made {
-            Ok(tensor) => self.hold(HeldTensor { tensor, opaque: true, charge: Some(charge) }),
+            Ok(tensor) => self.hold(HeldTensor::new(tensor, true, charge)),
             Err(error) => Ok(Err(media_error(error))),
         }
     }
@@ -132,16 +143,17 @@ impl wit::HostImage for HostState {
             wit::Codec::Avif => return Ok(Err(Error::Unsupported("this server does not write AVIF".into()))),
         };
         let cost = area(&pixels) * 8;
-        let bytes = match self.work(cost, move || media::encode(&pixels, codec, quality)).await? {
-            Ok(bytes) => Bytes::from(bytes),
-            Err(error) => return Ok(Err(media_error(error))),
+        // As much as it can be and not as much as it is, which would tell something of the picture.
+        let charge = match self.charge(area(&pixels) * MOST_ENCODED + HEADERS) {
+            Ok(charge) => charge,
+            Err(error) => return Ok(Err(error)),
         };
-        match self.charge(bytes.len() as u64) {
-            Ok(charge) => {
-                let blob = Blob::from_bytes(bytes).with_media_type(media_type).mark_from_image();
-                self.hold(HeldBlob { blob, charge: Some(charge) })
+        match self.work(cost, move || media::encode(&pixels, codec, quality)).await? {
+            Ok(bytes) => {
+                let blob = Blob::from_bytes(Bytes::from(bytes)).with_media_type(media_type).mark_from_image();
+                self.hold(HeldBlob::new(blob, Some(charge)))
             }
-            Err(error) => Ok(Err(error)),
+            Err(error) => Ok(Err(media_error(error))),
         }
     }
 
@@ -155,8 +167,8 @@ impl wit::HostImage for HostState {
             Ok(part) => part,
             Err(error) => return Ok(Err(media_error(error))),
         };
-        if part.rgb.len() > self.grant.chunk as usize {
-            let (len, most) = (part.rgb.len(), self.grant.chunk);
+        if part.rgb.len() > self.common.grant.chunk as usize {
+            let (len, most) = (part.rgb.len(), self.common.grant.chunk);
             return Ok(Err(Error::Limit(format!("{len} bytes at once; {most} are read at most: take a smaller area"))));
         }
         self.usage.payload += part.rgb.len() as u64;
@@ -171,12 +183,12 @@ impl wit::HostImage for HostState {
 
 impl HostState {
     fn pixels_of(&self, image: &Resource<HeldImage>) -> Result<Pixels> {
-        Ok(self.table.get(image)?.pixels.clone())
+        Ok(self.held(image)?.pixels.clone())
     }
 
     fn hold_pixels(&mut self, pixels: Pixels) -> Answer<Resource<HeldImage>> {
         match self.charge(pixels.rgb.len() as u64) {
-            Ok(charge) => self.hold(HeldImage { pixels, charge: Some(charge) }),
+            Ok(charge) => self.hold(HeldImage::new(pixels, charge)),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -193,7 +205,7 @@ impl HostState {
             Err(error) => return Ok(Err(error)),
         };
         match self.work(cost, work).await? {
-            Ok(pixels) => self.hold(HeldImage { pixels, charge: Some(charge) }),
+            Ok(pixels) => self.hold(HeldImage::new(pixels, charge)),
             Err(error) => Ok(Err(media_error(error))),
         }
     }

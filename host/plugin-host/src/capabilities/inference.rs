@@ -1,5 +1,7 @@
 //! `inference`: the models that the operator bound to a plugin's labels.
 
+use std::time::Instant;
+
 use inference::{InferenceError, Tensor};
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -9,16 +11,18 @@ use crate::bindings::lent::latent::plugin::inference as wit;
 use crate::bindings::lent::latent::plugin::types::Error;
 use crate::held::{HeldModel, HeldTensor};
 use crate::instance::{Answer, HostState};
+use crate::text::clean;
 
 /// Bytes of a model's file that a guest may take into its memory.
 const LONGEST_ASSET: usize = 32 << 20;
 
 impl wit::Host for HostState {
     async fn open(&mut self, label: String) -> Answer<Resource<HeldModel>> {
-        match self.models.get(&label).cloned() {
-            Some(model) => Ok(Ok(self.hold_model(HeldModel(model))?)),
+        match self.common.models.get(&label).cloned() {
+            Some(model) => self.hold_model(HeldModel(model)),
             None => Ok(Err(Error::Denied(format!(
-                "no model is bound to the label {label:?}: the manifest has to ask for it"
+                "no model is bound to the label {:?}: the manifest has to ask for it",
+                clean(&label, 64)
             )))),
         }
     }
@@ -49,7 +53,7 @@ impl wit::HostModel for HostState {
                 Ok(Err(Error::Limit(format!("{} bytes of a model's file; {LONGEST_ASSET} at most", bytes.len()))))
             }
             Ok(bytes) => Ok(Ok(bytes)),
-            Err(error) => Ok(Err(inference_error(&error))),
+            Err(error) => Ok(Err(self.inference_error(&error))),
         }
     }
 
@@ -62,14 +66,21 @@ impl wit::HostModel for HostState {
         let mut given = Vec::with_capacity(inputs.len());
         for (name, tensor) in inputs {
             // Shares the numbers; none is copied.
-            given.push((name, self.table.get(&tensor)?.tensor.clone()));
+            given.push((name, self.held(&tensor)?.tensor.clone()));
         }
-        let begun = std::time::Instant::now();
-        let outputs = model.run(given).await;
+        let queued = Instant::now();
+        // Waiting for other calls is not this guest's time.
+        let turn = self.deadline.pause(model.turn(&given)).await;
+        let begun = Instant::now();
+        self.usage.waited += begun - queued;
+        let outputs = match turn {
+            Ok(turn) => model.run_now(turn, given).await,
+            Err(error) => Err(error),
+        };
         self.usage.host += begun.elapsed();
         match outputs {
             Ok(outputs) => self.hold_outputs(outputs),
-            Err(error) => Ok(Err(inference_error(&error))),
+            Err(error) => Ok(Err(self.inference_error(&error))),
         }
     }
 
@@ -87,7 +98,7 @@ impl HostState {
                 Ok(charge) => charge,
                 Err(error) => return Ok(Err(self.let_go(held, error)?)),
             };
-            match self.hold(HeldTensor { tensor, opaque: false, charge: Some(charge) })? {
+            match self.hold(HeldTensor::new(tensor, false, charge))? {
                 Ok(handle) => held.push((name, handle)),
                 Err(error) => return Ok(Err(self.let_go(held, error)?)),
             }
@@ -103,23 +114,30 @@ impl HostState {
     }
 }
 
-fn port(port: &inference::Port) -> wit::Port {
-    wit::Port { name: port.name.clone(), dtype: dtype(port.dtype), shape: port.shape.clone() }
+impl HostState {
+    /// What a guest did wrong is told. What ONNX Runtime says of its inputs may hold what is in them, and what the host says of
+    /// files holds paths: that goes to the log.
+    fn inference_error(&self, error: &InferenceError) -> Error {
+        match error {
+            InferenceError::Input { .. } | InferenceError::Shape { .. } => Error::Invalid(error.to_string()),
+            InferenceError::UnknownModel { .. } | InferenceError::UnknownAsset { .. } => {
+                Error::NotFound(error.to_string())
+            }
+            other => {
+                tracing::warn!(plugin = self.common.manifest.id, error = %other, "A model failed for a plugin");
+                match other {
+                    InferenceError::Missing { .. }
+                    | InferenceError::Fetch { .. }
+                    | InferenceError::Library { .. }
+                    | InferenceError::Io { .. }
+                    | InferenceError::Stopping { .. } => Error::Unavailable("the model cannot be run now".into()),
+                    _ => Error::Other("the model failed; the server's log says why".into()),
+                }
+            }
+        }
+    }
 }
 
-fn inference_error(error: &InferenceError) -> Error {
-    let text = error.to_string();
-    match error {
-        InferenceError::Input { .. } | InferenceError::Shape { .. } => Error::Invalid(text),
-        InferenceError::UnknownModel { .. } | InferenceError::UnknownAsset { .. } => Error::NotFound(text),
-        InferenceError::Missing { .. }
-        | InferenceError::Fetch { .. }
-        | InferenceError::Library { .. }
-        | InferenceError::Io { .. }
-        | InferenceError::Stopping { .. } => Error::Unavailable(text),
-        InferenceError::Corrupt { .. }
-        | InferenceError::Manifest { .. }
-        | InferenceError::Mismatch { .. }
-        | InferenceError::Onnx { .. } => Error::Other(text),
-    }
+fn port(port: &inference::Port) -> wit::Port {
+    wit::Port { name: port.name.clone(), dtype: dtype(port.dtype), shape: port.shape.clone() }
 }

@@ -26,8 +26,7 @@ impl wit::Host for HostState {
         if parts.len() > MOST_PARTS {
             return Ok(Err(Error::Limit(format!("{} parts; {MOST_PARTS} are stacked at most", parts.len()))));
         }
-        let parts: Vec<HeldTensor> =
-            parts.iter().map(|part| Ok(self.table.get(part)?.clone())).collect::<Result<_>>()?;
+        let parts: Vec<HeldTensor> = parts.iter().map(|part| Ok(self.held(part)?.clone())).collect::<Result<_>>()?;
         let shape = match stacked(&parts) {
             Ok(shape) => shape,
             Err(why) => return Ok(Err(Error::Invalid(why))),
@@ -49,27 +48,30 @@ impl wit::Host for HostState {
             wasmtime::bail!("nms of {boxes} boxes and {scores} scores: it takes as many of both, at most {MOST_BOXES}");
         }
         let cost = boxes.len() as u64 * boxes.len() as u64 / 16;
+        let given = boxes.len() as u64 * 20;
         let boxes: Vec<kernels::Box> = boxes.iter().map(|rect| [rect.x, rect.y, rect.width, rect.height]).collect();
-        self.work(cost, move || kernels::nms(&boxes, &scores, iou)).await
+        let kept = self.work(cost, move || kernels::nms(&boxes, &scores, iou)).await?;
+        self.crossed(false, given + kept.len() as u64 * 4);
+        Ok(kept)
     }
 }
 
 impl wit::HostTensor for HostState {
     async fn shape(&mut self, this: Resource<HeldTensor>) -> Result<Vec<u32>> {
-        Ok(self.table.get(&this)?.tensor.shape.clone())
+        Ok(self.held(&this)?.tensor.shape.clone())
     }
 
     async fn dtype(&mut self, this: Resource<HeldTensor>) -> Result<Dtype> {
-        Ok(dtype(self.table.get(&this)?.tensor.dtype()))
+        Ok(dtype(self.held(&this)?.tensor.dtype()))
     }
 
     async fn reshape(&mut self, this: Resource<HeldTensor>, shape: Vec<u32>) -> Answer<Resource<HeldTensor>> {
-        let held = self.table.get(&this)?;
+        let held = self.held(&this)?;
         if shape.len() > MOST_AXES || kernels::product(&shape) != Some(held.tensor.len()) {
             let why = format!("{} values do not fill the shape {}", held.tensor.len(), text(&shape));
             return Ok(Err(Error::Invalid(why)));
         }
-        let reshaped = HeldTensor { tensor: Tensor { shape, data: held.tensor.data.clone() }, ..held.clone() };
+        let reshaped = held.reshaped(shape);
         self.hold(reshaped)
     }
 
@@ -82,7 +84,7 @@ impl wit::HostTensor for HostState {
     }
 
     async fn above(&mut self, this: Resource<HeldTensor>, min: f32, max: u32) -> Answer<Vec<(u32, f32)>> {
-        let held = self.table.get(&this)?.clone();
+        let held = self.held(&this)?.clone();
         if let Err(error) = self.readable(&held) {
             return Ok(Err(error));
         }
@@ -90,7 +92,7 @@ impl wit::HostTensor for HostState {
             return Ok(Err(Error::Invalid(format!("above {min}, at most {max}: a number, and {MOST_ABOVE} at most"))));
         }
         let (cost, opaque) = (held.tensor.len() as u64, held.opaque);
-        let found = self.work(cost, move || kernels::above(&floats(&held.tensor.data), min, max as usize)).await?;
+        let found = self.work(cost, move || above(&held.tensor.data, min, max as usize)).await?;
         self.crossed(opaque, found.len() as u64 * 8);
         Ok(Ok(found))
     }
@@ -101,13 +103,14 @@ impl wit::HostTensor for HostState {
         axis: u32,
         indices: Vec<u32>,
     ) -> Answer<Resource<HeldTensor>> {
-        let held = self.table.get(&this)?.clone();
+        let held = self.held(&this)?.clone();
         let Some(along) = Axis::of(&held.tensor.shape, axis) else {
             return Ok(Err(no_axis(axis, &held.tensor.shape)));
         };
         if let Some(index) = indices.iter().find(|index| **index as usize >= along.len) {
             return Ok(Err(Error::Invalid(format!("index {index} on an axis of {}", along.len))));
         }
+        self.crossed(false, indices.len() as u64 * 4);
         let mut shape = held.tensor.shape.clone();
         shape[axis as usize] = u32::try_from(indices.len()).unwrap_or(u32::MAX);
         let size = held.tensor.dtype().size();
@@ -121,12 +124,12 @@ impl wit::HostTensor for HostState {
     }
 
     async fn read_f32(&mut self, this: Resource<HeldTensor>, offset: u32, len: u32) -> Answer<Vec<f32>> {
-        let held = self.table.get(&this)?.clone();
+        let held = self.held(&this)?.clone();
         if let Err(error) = self.readable(&held) {
             return Ok(Err(error));
         }
-        if u64::from(len) * 4 > u64::from(self.grant.chunk) {
-            let most = self.grant.chunk / 4;
+        if u64::from(len) * 4 > u64::from(self.common.grant.chunk) {
+            let most = self.common.grant.chunk / 4;
             return Ok(Err(Error::Limit(format!("{len} values at once; {most} are read at most"))));
         }
         let (offset, len) = (offset as usize, len as usize);
@@ -182,7 +185,7 @@ impl HostState {
         match self.charge(len as u64 * size) {
             Ok(charge) => {
                 let tensor = Tensor { shape, data: data() };
-                self.hold(HeldTensor { tensor, opaque: false, charge: Some(charge) })
+                self.hold(HeldTensor::new(tensor, false, charge))
             }
             Err(error) => Ok(Err(error)),
         }
@@ -203,8 +206,9 @@ impl HostState {
             Ok(charge) => charge,
             Err(error) => return Ok(Err(error)),
         };
+        // What takes time is what is made: an empty tensor takes none, whatever its other sides say.
         let data = self.work(values, make).await?;
-        self.hold(HeldTensor { tensor: Tensor { shape, data }, opaque, charge: Some(charge) })
+        self.hold(HeldTensor::new(Tensor { shape, data }, opaque, charge))
     }
 
     async fn map(
@@ -213,7 +217,7 @@ impl HostState {
         axis: u32,
         kernel: fn(&mut [f32], Axis),
     ) -> Answer<Resource<HeldTensor>> {
-        let held = self.table.get(this)?.clone();
+        let held = self.held(this)?.clone();
         let Some(along) = Axis::of(&held.tensor.shape, axis) else {
             return Ok(Err(no_axis(axis, &held.tensor.shape)));
         };
@@ -222,7 +226,7 @@ impl HostState {
         }
         let shape = held.tensor.shape.clone();
         self.derive(held.opaque, shape, 4, move || {
-            let mut values: Arc<[f32]> = floats(&held.tensor.data).into();
+            let mut values = floats(&held.tensor.data);
             kernel(Arc::make_mut(&mut values), along);
             TensorData::F32(values)
         })
@@ -230,12 +234,23 @@ impl HostState {
     }
 }
 
-fn floats(data: &TensorData) -> std::borrow::Cow<'_, [f32]> {
+/// A copy as f32, made once.
+fn floats(data: &TensorData) -> Arc<[f32]> {
     match data {
         TensorData::F32(data) => data[..].into(),
         TensorData::F16(data) => data.iter().map(|value| value.to_f32()).collect(),
         TensorData::I64(data) => data.iter().map(|value| *value as f32).collect(),
         TensorData::U8(data) => data.iter().map(|value| f32::from(*value)).collect(),
+    }
+}
+
+/// Reads the numbers where they lie.
+fn above(data: &TensorData, min: f32, max: usize) -> Vec<(u32, f32)> {
+    match data {
+        TensorData::F32(data) => kernels::above(data, min, max),
+        TensorData::F16(data) => kernels::above_of(data.iter().map(|value| value.to_f32()), min, max),
+        TensorData::I64(data) => kernels::above_of(data.iter().map(|value| *value as f32), min, max),
+        TensorData::U8(data) => kernels::above_of(data.iter().map(|value| f32::from(*value)), min, max),
     }
 }
 
