@@ -3,6 +3,7 @@
 mod accounts;
 mod architecture;
 mod assets;
+mod benches;
 mod configuration;
 mod faults;
 mod inference;
