@@ -32,12 +32,15 @@ pub struct Path<'a> {
 pub fn of_twin(bench: &str, path: &Path<'_>, report: &mut Report) -> Result<()> {
     ensure!(path.count > 0, "no photo for {}", path.what);
     let what = path.what;
-    let (mut kinds, mut most, mut faces) = (Tally::default(), 0, 0);
+    let (mut kinds, mut most, mut faces, mut of_one) = (Tally::default(), 0, 0, 0);
     for at in 0..path.count {
         tally::take();
         let found = (path.twin)(at)?;
         let crossed = tally::take();
         kinds = kinds.most(crossed);
+        if found == 1 {
+            of_one = of_one.max(crossed.sum());
+        }
         if crossed.sum() > most {
             (most, faces) = (crossed.sum(), found);
         }
@@ -51,7 +54,10 @@ pub fn of_twin(bench: &str, path: &Path<'_>, report: &mut Report) -> Result<()> 
             report.add(bench, &format!("{what}: most, {}", kind.text()), kinds.of(kind) as f64, "bytes");
         }
     }
-    report.add(bench, &format!("{what}: faces in the photo of the most bytes"), faces as f64, "");
+    if faces > 0 {
+        report.add(bench, &format!("{what}: most, all lists of a photo with one face"), of_one as f64, "bytes");
+        report.add(bench, &format!("{what}: faces in the photo of the most bytes"), faces as f64, "");
+    }
     report.hold(bench, &format!("{what}: most, all lists of one photo"), most as f64, "bytes", MOST);
     let mut host = Host::of(path.plugin);
     for at in 0..path.count {
