@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
+use crate::house::EMBEDDER;
 use crate::process::{self, Sampler};
 use crate::report::{Report, Wanted};
 use crate::server::{IDLE, Server, idle as idle_memory, runtime, settle};
@@ -81,8 +82,15 @@ pub fn idle(place: &Place, report: &mut Report) -> Result<()> {
         upload_all(&server, &photos).await?;
         wait_until_processed(&server, photos.len()).await?;
         settle(server.pid()).await?;
+        for model in ["centerface", "fr-feature", EMBEDDER] {
+            ensure!(has_unloaded(&server.log()?, model), "{model} was not unloaded");
+        }
         idle_memory("idle", "idle after an import, models unloaded", server.pid(), report)
     })
+}
+
+fn has_unloaded(log: &str, model: &str) -> bool {
+    log.lines().any(|line| line.contains("Unloaded the idle model") && line.contains(model))
 }
 
 fn import(place: &Place, settings: &str) -> Result<Figures> {

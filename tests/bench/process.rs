@@ -126,7 +126,7 @@ fn resident(pid: u32) -> Result<Resident> {
     let mib = |field: &str| -> Result<f64> {
         let kib =
             text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.trim().parse().ok());
-        Ok(kib.map(|kib: u64| kib as f64 / 1024.0).with_context(|| format!("smaps_rollup says nothing of {field}"))?)
+        kib.map(|kib: u64| kib as f64 / 1024.0).with_context(|| format!("smaps_rollup says nothing of {field}"))
     };
     Ok(Resident { pss: mib("Pss:")?, rss: mib("Rss:")? })
 }

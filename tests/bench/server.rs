@@ -13,8 +13,8 @@ use crate::Place;
 use crate::process;
 use crate::report::{Report, Wanted};
 
-/// Models that nobody runs give their memory back after a second.
-pub const IDLE: &str = "[inference]\nidle-unload = 1\n";
+/// Models that nobody runs give their memory back after a second, and the log says so.
+pub const IDLE: &str = "[inference]\nidle-unload = 1\n[log]\nfilter = \"info,inference=debug\"\n";
 
 /// A running `latent` with its embedded services. Killed when dropped.
 pub struct Server {
@@ -26,7 +26,7 @@ pub struct Server {
     /// Of the account that signed up.
     pub user: String,
     token: String,
-    _data: Option<tempfile::TempDir>,
+    own_folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -39,7 +39,7 @@ impl Server {
     pub async fn start_as(place: &Place, role: &str, settings: &str) -> Result<Self> {
         let data = tempfile::tempdir()?;
         let mut server = Self::start_in(place, data.path(), role, settings).await?;
-        server._data = Some(data);
+        server.own_folder = Some(data);
         server.sign_up().await?;
         Ok(server)
     }
@@ -67,7 +67,15 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok(Self { child, url, http, ready: begin.elapsed(), user: String::new(), token: String::new(), _data: None })
+        Ok(Self {
+            child,
+            url,
+            http,
+            ready: begin.elapsed(),
+            user: String::new(),
+            token: String::new(),
+            own_folder: None,
+        })
     }
 
     pub fn pid(&self) -> u32 {
@@ -98,6 +106,12 @@ impl Server {
     pub async fn get(&self, path: &str) -> Result<Value> {
         let answer = self.http.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?;
         Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// What it has said, where it was started in a folder of its own.
+    pub fn log(&self) -> Result<String> {
+        let data = self.own_folder.as_ref().context("the folder is not the server's own")?;
+        Ok(std::fs::read_to_string(data.path().join("log"))?)
     }
 
     pub fn token(&self) -> &str {

@@ -2,7 +2,7 @@
 
 #[path = "../../plugins/face-detection/src/settings.rs"]
 mod faces;
-#[expect(dead_code, reason = "texts have no twin")]
+#[allow(dead_code, reason = "texts have no twin")]
 #[path = "../../plugins/clip-search/src/settings.rs"]
 mod search;
 
