@@ -10,6 +10,9 @@ use plugin_host::{Embedder, FaceDetector, HostConfig, Lent, OperatorGrant, Plugi
 
 use crate::{Place, photos};
 
+/// The model for pictures that is shipped.
+pub const EMBEDDER: &str = "starter-search-image";
+
 /// The host, and what it lends.
 pub struct House {
     pub host: PluginHost,
@@ -38,10 +41,20 @@ impl House {
 
     /// A plugin of the kit with a model for each of its labels.
     pub async fn load(&self, file: &str, models: &[(&str, &str)]) -> Result<Arc<Plugin>> {
+        let models = models.iter().map(|(label, model)| ((*label).to_owned(), (*model).to_owned())).collect();
+        self.granted(file, &OperatorGrant { models, ..OperatorGrant::default() }).await
+    }
+
+    /// storage-local in a folder.
+    pub async fn storage(&self, folder: &Path) -> Result<Arc<Plugin>> {
+        let grant = OperatorGrant { files: Some(folder.to_path_buf()), ..OperatorGrant::default() };
+        self.granted("storage-local", &grant).await
+    }
+
+    async fn granted(&self, file: &str, grant: &OperatorGrant) -> Result<Arc<Plugin>> {
         let path = self.place.join("plugins").join(file).with_extension("wasm");
         let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let models = models.iter().map(|(label, model)| ((*label).to_owned(), (*model).to_owned())).collect();
-        Ok(self.host.load(wasm.into(), &OperatorGrant { models, ..OperatorGrant::default() }).await?)
+        Ok(self.host.load(wasm.into(), grant).await?)
     }
 
     /// The face plugin as it is shipped.

@@ -1,10 +1,10 @@
 //! What ingest could do at most: the CPU time of its parts, each measured alone on the photos of the import.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use media::{Limits, Pixels, ThumbnailSpec};
 
-use crate::house::House;
-use crate::{Place, photos, process};
+use crate::house::{EMBEDDER, House};
+use crate::{Place, photos, process, twin};
 
 /// Every so many of the import's photos is measured: four sizes and all kinds of pictures.
 const STEP: usize = 9;
@@ -32,17 +32,14 @@ pub fn of(place: &Place) -> Result<Limit> {
     let each = 1.0 / paths.len() as f64;
     let house = House::new(place, None)?;
     let guests = house.host.guests().clone();
-    let (detector, embedder) = guests.block_on(async {
-        Ok::<_, anyhow::Error>((house.faces().await?, house.embedder("starter-search-image").await?))
-    })?;
+    let (detector, embedder) =
+        guests.block_on(async { Ok::<_, anyhow::Error>((house.faces().await?, house.embedder(EMBEDDER).await?)) })?;
     let files = paths.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
     let detect = |pixels: &Pixels| -> Result<usize> {
-        let mut found = guests.block_on(detector.detect(vec![pixels.clone()]))?;
-        Ok(found.pop().context("no answer")??.len())
+        Ok(twin::only(guests.block_on(detector.detect(vec![pixels.clone()]))?)?.len())
     };
     let embed = |pixels: &Pixels| -> Result<()> {
-        guests.block_on(embedder.embed_images(vec![pixels.clone()]))?.pop().context("no answer")??;
-        Ok(())
+        twin::only(guests.block_on(embedder.embed_images(vec![pixels.clone()]))?).map(drop)
     };
     let mut previews = Vec::new();
     let thumbnails = cpu(|| {

@@ -2,23 +2,56 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Proportional resident memory in MiB, by the part that holds it. Shared pages are counted once among those who share them.
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::report::Report;
+
+/// Resident memory in MiB.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resident {
+    /// Proportional: a page that several processes share is counted once, in parts.
+    pub pss: f64,
+    /// Every page that a process sees: those that are shared are counted for each.
+    pub rss: f64,
+}
+
+/// Resident memory by the part that holds it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
-    pub server: f64,
-    pub postgres: f64,
-    pub redis: f64,
-    pub other: f64,
+    pub server: Resident,
+    pub postgres: Resident,
+    pub redis: Resident,
+    pub other: Resident,
+}
+
+impl Add for Resident {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { pss: self.pss + other.pss, rss: self.rss + other.rss }
+    }
 }
 
 impl Memory {
-    pub fn total(&self) -> f64 {
+    pub fn total(&self) -> Resident {
         self.server + self.postgres + self.redis + self.other
+    }
+
+    /// The parts in the report: PSS, and RSS beside it.
+    pub fn report(&self, bench: &str, what: &str, report: &mut Report) {
+        let parts =
+            [("server", self.server), ("Postgres", self.postgres), ("Valkey", self.redis), ("others", self.other)];
+        for (part, resident) in parts.into_iter().filter(|(_, resident)| resident.rss > 0.0) {
+            report.add(bench, &format!("{what}: {part}, PSS"), resident.pss, "MiB");
+            report.add(bench, &format!("{what}: {part}, RSS"), resident.rss, "MiB");
+        }
+        report.add(bench, &format!("{what}: all, RSS"), self.total().rss, "MiB");
     }
 }
 
@@ -58,31 +91,50 @@ pub fn cpu_seconds(root: u32) -> f64 {
     sum as f64 / ticks
 }
 
-/// Proportional resident memory of the tree.
-pub fn memory(root: u32) -> Memory {
+/// Resident memory of the tree.
+///
+/// # Errors
+/// A process of the tree that lives cannot be read: it must not count as nothing.
+pub fn memory(root: u32) -> Result<Memory> {
     let mut memory = Memory::default();
     for pid in tree(root) {
-        let mib = pss_kib(pid).unwrap_or(0) as f64 / 1024.0;
+        let resident = match resident(pid) {
+            Ok(resident) => resident,
+            // It ended since it was listed, or ends now.
+            Err(_) if pid != root && !lives(pid) => continue,
+            Err(error) => return Err(error.context(format!("the memory of the process {pid}"))),
+        };
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        match name.trim() {
-            name if name.starts_with("latent") => memory.server += mib,
-            name if name.starts_with("postgres") => memory.postgres += mib,
-            name if name.starts_with("valkey") || name.starts_with("redis") => memory.redis += mib,
-            _ => memory.other += mib,
-        }
+        let part = match name.trim() {
+            name if name.starts_with("latent") => &mut memory.server,
+            name if name.starts_with("postgres") => &mut memory.postgres,
+            name if name.starts_with("valkey") || name.starts_with("redis") => &mut memory.redis,
+            _ => &mut memory.other,
+        };
+        *part = *part + resident;
     }
-    memory
+    Ok(memory)
 }
 
-fn pss_kib(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+/// There, and neither dead nor a zombie.
+fn lives(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| !matches!(fields.first().map(|state| &**state), Some("Z" | "X") | None))
+}
+
+fn resident(pid: u32) -> Result<Resident> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let mib = |field: &str| -> Result<f64> {
+        let kib =
+            text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.trim().parse().ok());
+        kib.map(|kib: u64| kib as f64 / 1024.0).with_context(|| format!("smaps_rollup says nothing of {field}"))
+    };
+    Ok(Resident { pss: mib("Pss:")?, rss: mib("Rss:")? })
 }
 
 /// Samples memory until it is asked for the peak.
 pub struct Sampler {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Memory>,
+    thread: JoinHandle<Result<Memory>>,
 }
 
 impl Sampler {
@@ -92,21 +144,21 @@ impl Sampler {
         let thread = std::thread::spawn(move || {
             let mut peak = Memory::default();
             while !stopped.load(Ordering::Relaxed) {
-                let now = memory(root);
-                if now.total() > peak.total() {
+                let now = memory(root)?;
+                if now.total().pss > peak.total().pss {
                     peak = now;
                 }
                 std::thread::sleep(Duration::from_millis(150));
             }
-            peak
+            Ok(peak)
         });
         Self { stop, thread }
     }
 
     /// The sample with the greatest sum.
-    pub fn peak(self) -> Memory {
+    pub fn peak(self) -> Result<Memory> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_default()
+        self.thread.join().map_err(|_| anyhow!("the thread that samples memory panicked"))?
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows of figures: a table for the eye, JSON for the next comparison.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -21,9 +22,15 @@ pub struct Report {
     commit: String,
     cpu: String,
     cores: usize,
+    memory_mib: u64,
+    /// Of the command.
+    arguments: Vec<String>,
+    /// What was measured with: the revision of a plugin's space holds those of its models.
+    revisions: BTreeMap<String, String>,
     /// Load average over one minute when each bench began, by its name.
     load: Vec<(String, f64)>,
     rows: Vec<Row>,
+    /// What could not be measured: the run fails.
     failed: Vec<Failed>,
 }
 
@@ -64,7 +71,7 @@ impl Wanted {
 
 impl Report {
     /// Empty, with what the machine is.
-    pub fn of(root: &Path) -> Self {
+    pub fn of(root: &Path, arguments: Vec<String>) -> Self {
         let commit = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root).output();
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -72,6 +79,8 @@ impl Report {
             commit: commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default(),
             cpu: model.map_or_else(String::new, |(_, model)| model.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            memory_mib: memory_mib(),
+            arguments,
             ..Self::default()
         }
     }
@@ -81,6 +90,11 @@ impl Report {
         let load = load();
         eprintln!("== {bench} (load {load})");
         self.load.push((bench.to_owned(), load));
+    }
+
+    /// What a figure was measured with: a model, a tool.
+    pub fn revision(&mut self, of: &str, revision: &str) {
+        self.revisions.insert(of.into(), revision.into());
     }
 
     /// A figure that nothing was promised for.
@@ -104,25 +118,33 @@ impl Report {
         self.failed.push(Failed { bench: bench.into(), why: why.into() });
     }
 
-    /// Nothing missed, nothing left unmeasured.
-    pub fn is_good(&self) -> bool {
-        self.failed.is_empty() && self.rows.iter().all(|row| row.held != Some(false))
+    /// Nothing left unmeasured.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// No figure missed.
+    pub fn is_held(&self) -> bool {
+        self.rows.iter().all(|row| row.held != Some(false))
     }
 
     /// The table.
     pub fn print(&self) {
-        println!("\n{}, {}, {} cores", self.commit, self.cpu, self.cores);
-        println!("{:<8} {:<58} {:>9} {:<6}", "bench", "figure", "value", "unit");
+        println!("\n{}, {}, {} cores, {} MiB", self.commit, self.cpu, self.cores, self.memory_mib);
+        println!("{:<8} {:<64} {:>9} {:<6}", "bench", "figure", "value", "unit");
         for row in &self.rows {
             let verdict = match (row.wanted, row.held) {
                 (Some(wanted), Some(true)) => format!("{}  held", wanted.text()),
                 (Some(wanted), _) => format!("{}  MISSED", wanted.text()),
                 (None, _) => String::new(),
             };
-            println!("{:<8} {:<58} {:>9} {:<6} {verdict}", row.bench, row.figure, shown(row.value), row.unit);
+            println!("{:<8} {:<64} {:>9} {:<6} {verdict}", row.bench, row.figure, shown(row.value), row.unit);
         }
         for failed in &self.failed {
             println!("{:<8} not measured: {}", failed.bench, failed.why);
+        }
+        for (of, revision) in &self.revisions {
+            println!("{of}: {revision}");
         }
         for (bench, load) in &self.load {
             println!("load when {bench} began: {load}");
@@ -140,6 +162,12 @@ impl Report {
 fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn memory_mib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    total.unwrap_or(0_u64) / 1024
 }
 
 fn shown(value: f64) -> String {

@@ -1,6 +1,7 @@
 //! Thumbnails side by side with sharp, which is what Immich makes them with: the same files, one thread each, by turns.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
@@ -24,13 +25,14 @@ struct Spent {
 pub fn beside_sharp(place: &Place, report: &mut Report) -> Result<()> {
     let paths = photos::twelve_megapixels(place)?;
     let files = paths.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
-    let mut sharp = Sharp::start(place)?;
+    let mut sharp = Sharp::start(place, &paths)?;
+    report.revision("thumbs, beside", &sharp.version);
     let (mut ours, mut theirs) = (Spent::default(), Spent::default());
     for round in 0..=ROUNDS {
         let before = (ours, theirs);
-        for (path, bytes) in paths.iter().zip(&files) {
+        for (at, bytes) in files.iter().enumerate() {
             let cpu = process::cpu_seconds(sharp.child.id());
-            theirs.wall += sharp.ask(&path.to_string_lossy())?;
+            theirs.wall += sharp.ask(at)?;
             theirs.cpu += process::cpu_seconds(sharp.child.id()) - cpu;
             let (begun, cpu) = (Instant::now(), process::thread_seconds());
             media::thumbnails(bytes, &ThumbnailSpec::default(), &Limits::default())?;
@@ -43,7 +45,7 @@ pub fn beside_sharp(place: &Place, report: &mut Report) -> Result<()> {
         }
     }
     let count = (ROUNDS * paths.len()) as f64;
-    report.add(NAME, "mean size of the photos, 12 MP", photos::mean_megabytes(&paths), "MB");
+    report.add(NAME, "mean size of the photos, 12 MP", photos::mean_megabytes(&paths)?, "MB");
     report.add(NAME, "ours, images per CPU second", count / ours.cpu, "1/s");
     report.add(NAME, &format!("{}, images per CPU second", sharp.version), count / theirs.cpu, "1/s");
     report.add(NAME, "ours, images per second", count / ours.wall, "1/s");
@@ -62,10 +64,12 @@ struct Sharp {
 }
 
 impl Sharp {
-    fn start(place: &Place) -> Result<Self> {
+    /// It reads the files before it says what it is, as ours are read before.
+    fn start(place: &Place, paths: &[PathBuf]) -> Result<Self> {
         let folder = place.root.join("tests/bench/sharp");
         let mut child = Command::new("node")
             .arg("bench.mjs")
+            .args(paths)
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -78,9 +82,9 @@ impl Sharp {
         Ok(sharp)
     }
 
-    /// Seconds for one file.
-    fn ask(&mut self, path: &str) -> Result<f64> {
-        writeln!(self.to, "{path}")?;
+    /// Seconds for the file at this place.
+    fn ask(&mut self, at: usize) -> Result<f64> {
+        writeln!(self.to, "{at}")?;
         let line = self.line()?;
         line.split(' ').next().and_then(|seconds| seconds.parse().ok()).with_context(|| format!("it answered {line:?}"))
     }

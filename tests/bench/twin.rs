@@ -1,38 +1,34 @@
-//! The plugins' paths without a guest, on the same host code.
+//! The plugins' paths without a guest: their own source, compiled for this machine, on the same host code.
 
-use anyhow::Result;
-use media::{Filter, Pixels};
+use anyhow::{Context as _, Result, ensure};
+use media::Pixels;
+use plugin_host::{Embedder, FaceDetector};
 use types::DetectedFace;
 
 use crate::detector::Detector;
-use crate::embedder::{Embedder, Source};
-use crate::image::{Image, TensorOptions};
-use crate::inference::Model;
+use crate::embedder::{Embedder as FaceEmbedder, Source};
+use crate::image::Image;
+use crate::image_tower::ImageTower;
+use crate::native::tally::{Kind, count};
 use crate::settings::Settings;
-use crate::tensor::{Tensor, batch};
-use crate::{Rect, Size, centerface};
+use crate::{Rect, centerface};
 
 /// The face plugin's own source, called directly.
 pub struct Faces {
     detector: Detector,
-    embedder: Embedder,
+    embedder: FaceEmbedder,
 }
 
 impl Faces {
     /// On the models that are bound to `detector` and `embedder` in this thread.
     pub fn open() -> Result<Self> {
         let settings = Settings::default();
-        Ok(Self { detector: Detector::open(&settings)?, embedder: Embedder::open(&settings)? })
-    }
-
-    /// What both models are, as the plugin's `describe` says it.
-    pub fn space(&self) -> (String, u32, f32) {
-        let revision = format!("{}+{}", self.detector.revision(), self.embedder.revision());
-        (revision, self.embedder.dimensions, self.embedder.same_person)
+        Ok(Self { detector: Detector::open(&settings)?, embedder: FaceEmbedder::open(&settings)? })
     }
 
     /// The faces of one picture.
     pub fn detect(&self, pixels: &Pixels) -> Result<Vec<DetectedFace>> {
+        count(Kind::Handles, 1, 4);
         let image = [Image(pixels.clone())];
         let found = self.detector.find(&image).pop().unwrap_or_else(|| Ok(Vec::new()))?;
         let mut source = Source::new(&image[0]);
@@ -40,14 +36,32 @@ impl Faces {
             found.iter().map(|face| self.embedder.align(&mut source, face)).collect::<crate::Result<Vec<_>>>()?;
         let vectors = self.embedder.embed(&chips);
         let faces = found.into_iter().zip(vectors).map(|(face, embedding)| {
+            let embedding = embedding?;
+            // A rectangle and a score, five points, a vector.
+            count(Kind::FacesReturned, 1, 16 + 4 + 5 * 8 + 4 * embedding.len());
             Ok(DetectedFace {
                 area: rect(face.area.clamped()),
                 score: face.score,
                 landmarks: face.landmarks.map(|[x, y]| types::Point { x, y }).into(),
-                embedding: embedding?,
+                embedding,
             })
         });
         faces.collect()
+    }
+
+    /// Fails where the plugin is another space, or finds something else.
+    pub fn ensure_agrees(&self, plugin: &FaceDetector, guest: &[DetectedFace], pixels: &Pixels) -> Result<()> {
+        let space = plugin.describe();
+        let revision = format!("{}+{}", self.detector.revision(), self.embedder.revision());
+        ensure!(
+            space.revision.ends_with(&revision)
+                && space.dimensions == self.embedder.dimensions as usize
+                && space.same_person == self.embedder.same_person,
+            "the twin is another space than {space:?}"
+        );
+        let own = self.detect(pixels)?;
+        ensure!(guest.len() == own.len(), "the plugin finds {} faces, its twin {}", guest.len(), own.len());
+        guest.iter().zip(&own).try_for_each(|(guest, own)| alike(&guest.embedding, &own.embedding))
     }
 }
 
@@ -56,51 +70,41 @@ pub fn rect(area: centerface::Area) -> Rect {
     Rect { x: area.x, y: area.y, width: area.width, height: area.height }
 }
 
-/// What the search plugin does with a picture: cut out the middle, scale, run, normalise.
-pub struct Tower {
-    model: Model,
-    input: String,
-    output: String,
-    size: u32,
-    share: f32,
-    mean: [f32; 3],
-    scale: [f32; 3],
-}
+/// The search plugin's own source, called directly.
+pub struct Tower(ImageTower);
 
 impl Tower {
     /// On the model that is bound to `image` in this thread.
     pub fn open() -> Result<Self> {
-        #[derive(serde::Deserialize)]
-        struct Own {
-            size: u32,
-            short_side: u32,
-            mean: [f32; 3],
-            scale: [f32; 3],
-        }
-        let model = Model::open("image")?;
-        let own: Own = model.settings()?;
-        Ok(Self {
-            input: model.input_name(None, 0)?,
-            output: model.output_name(None, 0)?,
-            size: own.size,
-            share: own.size as f32 / own.short_side.max(own.size) as f32,
-            mean: own.mean,
-            scale: own.scale,
-            model,
-        })
+        Ok(Self(ImageTower::open()?))
     }
 
-    /// A unit vector.
+    /// A unit vector: a handle of it is what the plugin returns, and the host reads what is behind it.
     pub fn embed(&self, pixels: &Pixels) -> Result<Vec<f32>> {
-        let image = Image(pixels.clone());
-        let Size { width, height } = image.size();
-        let side = width.min(height) as f32 * self.share;
-        let (across, down) = (side / width.max(1) as f32, side / height.max(1) as f32);
-        let middle = Rect { x: (1.0 - across) / 2.0, y: (1.0 - down) / 2.0, width: across, height: down };
-        let small = image.crop(middle)?.stretch(Size { width: self.size, height: self.size }, Filter::Bicubic)?;
-        let tensor: Tensor = small.to_tensor(TensorOptions::rgb_planes(self.mean, self.scale))?;
-        let input = batch(&[tensor], &[3, self.size, self.size])?;
-        let vectors = self.model.run(&[(&self.input, &input)])?.take(&self.output)?;
-        Ok(vectors.l2_normalize(1)?.values()?)
+        count(Kind::Handles, 1, 4);
+        let rows = self.0.embed(&[Image(pixels.clone())])?;
+        count(Kind::Handles, 1, 4);
+        Ok(rows.host_values()?.to_vec())
     }
+
+    /// Fails where the plugin is another space, or gives another vector.
+    pub fn ensure_agrees(&self, plugin: &Embedder, guest: &[f32], pixels: &Pixels) -> Result<()> {
+        let space = plugin.describe();
+        ensure!(
+            space.revision.contains(&self.0.revision()) && space.dimensions == self.0.dimensions as usize,
+            "the twin is another space than {space:?}"
+        );
+        alike(guest, &self.embed(pixels)?)
+    }
+}
+
+fn alike(guest: &[f32], own: &[f32]) -> Result<()> {
+    let cosine: f32 = guest.iter().zip(own).map(|(a, b)| a * b).sum();
+    ensure!(guest.len() == own.len() && cosine > 0.999, "the plugin's vector is not its twin's: cosine {cosine}");
+    Ok(())
+}
+
+/// What a batch of one gave.
+pub fn only<T, E: Into<anyhow::Error>>(mut found: Vec<Result<T, E>>) -> Result<T> {
+    found.pop().context("no answer")?.map_err(Into::into)
 }

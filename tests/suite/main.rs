@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod architecture;
 mod assets;
+mod benches;
 mod configuration;
 mod contract;
 mod faces;

@@ -9,8 +9,8 @@ use anyhow::Result;
 use crate::shell::{self, bin_dir, root, step, target};
 use crate::{build, cache, kit, suite, web};
 
-/// Runs the benches whose name contains one of `only`, or all. Flags of the benches (`--full`, `--strict`) come after `--`:
-/// `cargo xtask bench search -- --full`. Writes target/bench/<date>.json.
+/// Runs the benches whose name contains one of `only`, or all. Flags of the benches (`--quick`, `--strict`) come after `--`:
+/// `cargo xtask bench search -- --quick`. Writes target/bench/<date>.json; fails where something could not be measured.
 pub fn run(only: &[String]) -> Result<()> {
     build::everything()?;
     step("photos", photos)?;

@@ -1,21 +1,20 @@
-//! Pixels.
+//! `image`: pixels.
 
-use media::{Channels, Fit, Layout};
-pub use media::{Filter, Pixels};
+pub use media::{Channels, Filter, Fit, Layout, Pixels};
 
 use super::tensor::Tensor;
-use super::{Rect, Result, Size, other};
+use super::{Dtype, Error, Rect, Result, Size, other};
 
 /// A picture.
 pub struct Image(pub Pixels);
 
 /// How a picture becomes numbers.
-pub struct TensorOptions(media::TensorOptions);
-
-impl TensorOptions {
-    pub fn rgb_planes(mean: [f32; 3], scale: [f32; 3]) -> Self {
-        Self(media::TensorOptions { layout: Layout::Nchw, channels: Channels::Rgb, mean, scale })
-    }
+pub struct TensorOptions {
+    pub layout: Layout,
+    pub channels: Channels,
+    pub dtype: Dtype,
+    pub mean: (f32, f32, f32),
+    pub scale: (f32, f32, f32),
 }
 
 impl Image {
@@ -23,8 +22,8 @@ impl Image {
         self.0.size()
     }
 
-    pub fn stretch(&self, to: Size, filter: Filter) -> Result<Self> {
-        media::resize(&self.0, to, Fit::Stretch, filter).map(Self).map_err(other)
+    pub fn resize(&self, to: Size, fit: Fit, filter: Filter) -> Result<Self> {
+        media::resize(&self.0, to, fit, filter).map(Self).map_err(other)
     }
 
     pub fn crop(&self, area: Rect) -> Result<Self> {
@@ -36,7 +35,17 @@ impl Image {
     }
 
     pub fn to_tensor(&self, options: TensorOptions) -> Result<Tensor> {
-        let values = media::tensor(&self.0, &options.0).map_err(other)?;
-        Tensor::new(vec![1, 3, self.0.height, self.0.width], values)
+        let TensorOptions { layout, channels, dtype, mean, scale } = options;
+        if dtype != Dtype::Float32 {
+            return Err(Error::Unsupported(format!("a twin makes tensors of f32, not of {dtype:?}")));
+        }
+        let options = media::TensorOptions { layout, channels, mean: mean.into(), scale: scale.into() };
+        let values = media::tensor(&self.0, &options).map_err(other)?;
+        let (width, height) = (self.0.width, self.0.height);
+        let shape = match layout {
+            Layout::Nchw => vec![1, 3, height, width],
+            Layout::Nhwc => vec![1, height, width, 3],
+        };
+        Tensor::new(shape, values)
     }
 }

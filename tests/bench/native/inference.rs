@@ -1,25 +1,22 @@
-//! Models by label.
+//! `inference`: models by label.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
+use super::tally::{Kind, count};
 use super::tensor::Tensor;
 use super::{Error, Result, other};
 
 thread_local! {
     /// What the operator's grant is to a guest.
-    static BOUND: RefCell<HashMap<&'static str, Arc<inference::Model>>> = RefCell::default();
+    static BOUND: RefCell<HashMap<&'static str, Arc<::inference::Model>>> = RefCell::default();
 }
 
 /// An open model.
-pub struct Model(Arc<inference::Model>);
-
-/// What one run gave.
-pub struct Outputs(Vec<(String, inference::Tensor)>);
+pub struct Model(Arc<::inference::Model>);
 
 /// What a model takes or gives.
 pub struct Port {
@@ -28,54 +25,60 @@ pub struct Port {
 }
 
 /// Binds a model to a label, for this thread.
-pub fn bind(label: &'static str, model: Arc<inference::Model>) {
+pub fn bind(label: &'static str, model: Arc<::inference::Model>) {
     BOUND.with_borrow_mut(|bound| bound.insert(label, model));
 }
 
+pub fn open(label: &str) -> Result<Model> {
+    let bound = BOUND.with_borrow(|bound| bound.get(label).cloned());
+    bound.map(Model).ok_or_else(|| Error::Denied(format!("no model is bound to {label}")))
+}
+
 impl Model {
-    pub fn open(label: &str) -> Result<Self> {
-        let bound = BOUND.with_borrow(|bound| bound.get(label).cloned());
-        bound.map(Self).ok_or_else(|| Error::Other(format!("no model is bound to {label}")))
-    }
-
-    pub fn settings<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.0.settings_json()).map_err(other)
-    }
-
     pub fn revision(&self) -> String {
         self.0.revision().to_owned()
     }
 
+    pub fn settings(&self) -> String {
+        let settings = self.0.settings_json();
+        count(Kind::Settings, settings.len(), 1);
+        settings
+    }
+
+    pub fn inputs(&self) -> Vec<Port> {
+        ports(self.0.inputs())
+    }
+
     pub fn outputs(&self) -> Vec<Port> {
-        self.0.outputs().iter().map(|port| Port { name: port.name.clone(), shape: port.shape.clone() }).collect()
+        ports(self.0.outputs())
     }
 
-    pub fn input_name(&self, wished: Option<&str>, place: usize) -> Result<String> {
-        name_of(self.0.inputs(), wished, place)
-    }
-
-    pub fn output_name(&self, wished: Option<&str>, place: usize) -> Result<String> {
-        name_of(self.0.outputs(), wished, place)
+    pub fn asset(&self, name: &str) -> Result<Vec<u8>> {
+        self.0.asset(name).map(|bytes| bytes.to_vec()).map_err(other)
     }
 
     /// The thread waits, as a guest does. It must not be one of the runtime's own.
-    pub fn run(&self, inputs: &[(&str, &Tensor)]) -> Result<Outputs> {
-        let inputs = inputs.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.0.clone())).collect();
-        Handle::current().block_on(self.0.run(inputs)).map(Outputs).map_err(other)
+    pub fn run(&self, inputs: &[(String, &Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        named(inputs.iter().map(|(name, _)| &**name));
+        let inputs = inputs.iter().map(|(name, tensor)| (name.clone(), tensor.0.clone())).collect();
+        let outputs = Handle::current().block_on(self.0.run(inputs)).map_err(other)?;
+        named(outputs.iter().map(|(name, _)| &**name));
+        Ok(outputs.into_iter().map(|(name, tensor)| (name, Tensor(tensor))).collect())
     }
 }
 
-impl Outputs {
-    pub fn take(&mut self, name: &str) -> Result<Tensor> {
-        let at = self.0.iter().position(|(there, _)| there == name);
-        at.map(|at| Tensor(self.0.swap_remove(at).1)).ok_or_else(|| Error::other("the run gave no such output"))
+/// Tensors with their names.
+fn named<'a>(names: impl Iterator<Item = &'a str>) {
+    for name in names {
+        count(Kind::Names, name.len(), 1);
+        count(Kind::Handles, 1, 4);
     }
 }
 
-fn name_of(ports: &[inference::Port], wished: Option<&str>, place: usize) -> Result<String> {
-    let found = match wished {
-        Some(name) => ports.iter().find(|port| port.name == name),
-        None => ports.get(place),
-    };
-    found.map(|port| port.name.clone()).ok_or_else(|| Error::other("the model has no such input or output"))
+fn ports(ports: &[::inference::Port]) -> Vec<Port> {
+    let ports = ports.iter().map(|port| {
+        count(Kind::Ports, 1, port.name.len() + 1 + 8 * port.shape.len());
+        Port { name: port.name.clone(), shape: port.shape.clone() }
+    });
+    ports.collect()
 }

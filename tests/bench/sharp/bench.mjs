@@ -1,5 +1,5 @@
-// Makes thumbnails with sharp as Immich does, one thread. Reads a path a line, answers each with its seconds; the first line
-// that it prints says what it is.
+// Makes thumbnails with sharp as Immich does, one thread. The files named on the command line are read first; then it prints
+// what it is, reads the number of a file a line, and answers each with its seconds.
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import sharp from 'sharp';
@@ -12,8 +12,8 @@ sharp.cache(false);
 const PREVIEW = 1440;
 const THUMBNAIL = 250;
 
-async function thumbnails(path) {
-  const { data, info } = await sharp(readFileSync(path), { failOn: 'error', limitInputPixels: false })
+async function thumbnails(bytes) {
+  const { data, info } = await sharp(bytes, { failOn: 'error', limitInputPixels: false })
     .rotate()
     .toColorspace('srgb')
     .resize(PREVIEW, PREVIEW, { fit: 'outside', withoutEnlargement: true })
@@ -34,9 +34,10 @@ async function thumbnails(path) {
   return preview.length + thumbnail.length + hash.length;
 }
 
+const files = process.argv.slice(2).map((path) => readFileSync(path));
 console.log(`sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`);
-for await (const path of createInterface({ input: process.stdin })) {
+for await (const line of createInterface({ input: process.stdin })) {
   const begin = process.hrtime.bigint();
-  const bytes = await thumbnails(path);
+  const bytes = await thumbnails(files[Number(line)]);
   console.log(`${Number(process.hrtime.bigint() - begin) / 1e9} ${bytes}`);
 }
