@@ -26,8 +26,7 @@ pub async fn count(request: Request, next: Next) -> Response {
     }
     // Anybody may invent a method; a label is for ever.
     let method = if method.as_str().len() <= 7 { method.to_string() } else { "other".to_owned() };
-    let labels =
-        [("method", method), ("route", route), ("status", status.as_u16().to_string())];
+    let labels = [("method", method), ("route", route), ("status", status.as_u16().to_string())];
     counter!("latent_http_requests_total", &labels).increment(1);
     histogram!("latent_http_request_seconds", &labels).record(begin.elapsed());
     response

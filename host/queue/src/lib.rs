@@ -194,14 +194,7 @@ impl Queue {
         self.end(&claimed.stream, &keys, &claimed.entry, &claimed.job.subject(), &text(&claimed.job)?).await
     }
 
-    async fn end(
-        &self,
-        stream: &str,
-        keys: &Keys,
-        entry: &str,
-        subject: &str,
-        body: &str,
-    ) -> Result<(), QueueError> {
+    async fn end(&self, stream: &str, keys: &Keys, entry: &str, subject: &str, body: &str) -> Result<(), QueueError> {
         let mut call = self.scripts.bury.prepare_invoke();
         call.key(stream).key(keys.dead()).arg(GROUP).arg(entry).arg(subject).arg(body);
         call.invoke_async::<i64>(&mut self.redis.clone()).await?;
@@ -247,7 +240,8 @@ impl Queue {
 
     pub async fn resume(&self, queue: &QueueName) -> Result<(), QueueError> {
         let _: () = self.redis.clone().del(Keys::of(queue).paused()).await?;
-        let _: i64 = redis::cmd("PUBLISH").arg(&[scripts::WAKE, "resumed"]).query_async(&mut self.redis.clone()).await?;
+        let _: i64 =
+            redis::cmd("PUBLISH").arg(&[scripts::WAKE, "resumed"]).query_async(&mut self.redis.clone()).await?;
         self.wake.notify_one();
         Ok(())
     }

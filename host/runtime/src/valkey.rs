@@ -1,7 +1,7 @@
 //! The private Valkey, on a unix socket, keeping nothing on disk: what it carries can be fed again from PostgreSQL.
 
-use std::fs::{self, OpenOptions};
 use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;

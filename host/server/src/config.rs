@@ -80,7 +80,10 @@ fn of(layers: &[(String, Table)], key: String, why: String) -> ConfigError {
     let sets = |table: &Table| {
         let mut parts = key.split('.');
         let first = parts.next().and_then(|part| table.get(part));
-        parts.try_fold(first, |value, part| Some(value?.as_table().and_then(|table| table.get(part)))).flatten().is_some()
+        parts
+            .try_fold(first, |value, part| Some(value?.as_table().and_then(|table| table.get(part))))
+            .flatten()
+            .is_some()
     };
     let origin = layers.iter().rev().find(|(_, table)| sets(table)).map(|(origin, _)| origin.clone());
     ConfigError::Value { origin: origin.unwrap_or_else(|| "the settings".into()), key, why }

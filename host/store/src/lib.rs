@@ -11,10 +11,10 @@ mod migrate;
 pub mod outbox;
 pub mod people;
 mod pool;
-mod tls;
 pub mod search;
 pub mod steps;
 pub mod timeline;
+mod tls;
 
 pub use error::{Result, StoreError};
 pub use pool::{PoolStatus, Store, StoreConfig};

@@ -51,8 +51,8 @@ impl Store {
     /// # Errors
     /// The URL is not understood, or the file is none of certificates.
     pub fn trusting(config: &StoreConfig, ca: Option<&Path>) -> Result<Self> {
-        let mut pg =
-            tokio_postgres::Config::from_str(&known_sslmode(&config.url)).map_err(|error| StoreError::Url(error.to_string()))?;
+        let mut pg = tokio_postgres::Config::from_str(&known_sslmode(&config.url))
+            .map_err(|error| StoreError::Url(error.to_string()))?;
         pg.application_name("latent").connect_timeout(Duration::from_secs(5));
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let tcp = pg.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
@@ -107,6 +107,7 @@ impl Store {
 /// libpq's words for "and look at the certificate", which `require` does here in any case.
 fn known_sslmode(url: &str) -> String {
     ["verify-full", "verify-ca"].iter().fold(url.to_owned(), |url, mode| {
-        url.replace(&format!("sslmode={mode}"), "sslmode=require").replace(&format!("sslmode='{mode}'"), "sslmode=require")
+        url.replace(&format!("sslmode={mode}"), "sslmode=require")
+            .replace(&format!("sslmode='{mode}'"), "sslmode=require")
     })
 }

@@ -21,10 +21,9 @@ pub fn connector(mode: SslMode, ca: Option<&Path>) -> Result<MakeRustlsConnect> 
         .with_safe_default_protocol_versions()
         .map_err(|error| StoreError::Tls(error.to_string()))?;
     let config = match (ca, mode) {
-        (None, SslMode::Prefer) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-            .with_no_client_auth(),
+        (None, SslMode::Prefer) => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth()
+        }
         (ca, _) => builder.with_root_certificates(roots(ca)?).with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(config))
