@@ -1,6 +1,7 @@
 //! Settings: defaults, file, environment; a mistake is named.
 
 use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::process::Command;
 
 use server::config;
@@ -29,7 +30,10 @@ fn an_unknown_key_is_named_with_the_nearest() {
 
 #[test]
 fn a_value_of_the_wrong_kind_is_an_error() {
-    assert!(load("[server]\nport = \"eighty\"", &[]).unwrap_err().contains("u16"));
+    let error = load("[server]\nport = \"eighty\"", &[]).unwrap_err();
+    assert!(error.starts_with("latent.toml: server.port: ") && error.contains("u16"), "{error}");
+    let error = load("[server]\nport = 1", &[("LATENT__SERVER__PORT", "70000")]).unwrap_err();
+    assert!(error.starts_with("LATENT__SERVER__PORT: server.port: "), "{error}");
     assert!(load("[server\n", &[]).unwrap_err().starts_with("latent.toml is no TOML"));
 }
 
@@ -66,4 +70,58 @@ fn the_command_line_checks_prints_and_explains() {
     assert!(said.contains("there is no setting \"servre\"; did you mean \"server\"?"), "{said}");
     let help = String::from_utf8_lossy(&latent(&["--help"]).stdout).into_owned();
     assert!(help.contains("serve") && help.contains("work") && help.contains("--config"), "{help}");
+}
+
+#[test]
+fn a_number_that_no_server_can_work_with_is_an_error() {
+    let error = load("[media]\npreview-quality = 0", &[]).unwrap_err();
+    assert_eq!(error, "latent.toml: media.preview-quality: 0 is not between 1 and 100");
+    let error = load("", &[("LATENT__DATABASE__POOL_SIZE", "0")]).unwrap_err();
+    assert_eq!(error, "LATENT__DATABASE__POOL_SIZE: database.pool-size: 0 is not between 1 and 1000");
+}
+
+#[test]
+fn a_password_with_spaces_is_not_printed_either() {
+    let shown = config::print(&load("[database]\nurl = \"host=db password='a b' user=ann\"", &[]).unwrap());
+    assert!(shown.contains("host=db password=*** user=ann"), "{shown}");
+}
+
+/// What `latent` says with these settings; it must fail.
+fn refused(text: &str, args: &[&str]) -> String {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let output = Command::new(tests::bin_dir().join("latent"))
+        .env("LATENT__DATA_DIR", folder.path())
+        .env("LATENT_NOT_OURS", std::ffi::OsString::from_vec(vec![0xff]))
+        .arg("--config")
+        .arg(file.path())
+        .args(args)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_check_looks_at_backends_filters_and_pipelines() {
+    let text = "pipelines = \"/nowhere\"\n[storage]\noriginals = \"nas\"\n[log]\nfilter = \"a=b=c\"";
+    let said = refused(text, &["config", "check"]);
+    assert!(said.contains("storage.originals: there is no [storage.backend.nas]"), "{said}");
+    assert!(
+        said.contains("log.filter: ") && said.contains("pipelines: cannot read the pipelines in /nowhere"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_queue_that_no_pipeline_has_is_refused_with_the_nearest() {
+    let said = refused("", &["work", "--queues", "metadata,thumbnail"]);
+    assert!(said.contains("no pipeline has a queue \"thumbnail\"; did you mean \"thumbnails\"?"), "{said}");
+}
+
+#[test]
+fn a_role_with_half_of_its_services_outside_is_refused() {
+    let said = refused("[database]\nurl = \"postgresql://db/latent\"", &["serve"]);
+    assert!(said.contains("database.url is set and redis.url is not"), "{said}");
 }

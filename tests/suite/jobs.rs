@@ -1,7 +1,8 @@
 //! Queues as an administrator sees them, and Redis as it may misbehave.
 
+use gallery::Event;
 use serde_json::json;
-use tests::{TestApp, eventually, photos};
+use tests::{Program, TestApp, eventually, photos};
 
 #[tokio::test]
 async fn a_paused_queue_holds_and_a_resumed_one_goes_on() {
@@ -111,4 +112,96 @@ async fn a_paused_queue_of_faces_holds_faces_and_nothing_else() {
     client.put("/jobs/faceDetection", &json!({ "command": "resume" })).await.ok();
     client.processed(&id).await;
     assert_eq!(steps().await["steps"]["ingest/faces"], "done");
+}
+
+#[tokio::test]
+async fn a_pause_outlives_a_redis_that_is_emptied() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    client.put("/jobs/metadataExtraction", &json!({ "command": "pause" })).await.ok();
+    let redis = redis::Client::open(app.settings.redis.url.as_str()).unwrap();
+    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+    eventually("the queue is paused again", || async {
+        let jobs = client.get("/jobs").await.ok();
+        (jobs["metadataExtraction"]["queueStatus"]["isPaused"] == true).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_can_read_becomes_a_dead_letter_and_others_go_on() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    let redis = redis::Client::open(app.settings.redis.url.as_str()).unwrap();
+    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    for field in ["job", "other"] {
+        let mut add = redis::cmd("XADD");
+        let _: String =
+            add.arg(&["latent:{metadata}:interactive", "*", field, "{}"]).query_async(&mut connection).await.unwrap();
+    }
+    let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    client.processed(&id).await;
+    let jobs = client.get("/jobs").await.ok();
+    assert_eq!(jobs["metadataExtraction"]["jobCounts"]["failed"], 1);
+    client.put("/jobs/metadataExtraction", &json!({ "command": "clear-failed" })).await.ok();
+    let jobs = client.get("/jobs").await.ok();
+    assert_eq!(jobs["metadataExtraction"]["jobCounts"]["failed"], 0);
+}
+
+#[tokio::test]
+async fn what_a_worker_of_another_process_makes_is_heard_here_once() {
+    let app = TestApp::serving(|_| {}).await;
+    let client = app.sign_up().await;
+    let folder = tempfile::tempdir().unwrap();
+    let beside = app.environment();
+    let pairs: Vec<(&str, &str)> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut events = app.running.gallery.events().listen();
+    let worker = Program::work(folder.path(), &pairs);
+    let first = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    let second = client.uploaded("b.jpg", photos::jpeg(2)).await;
+    client.put(&format!("/assets/{first}"), &json!({ "isFavorite": true })).await.ok();
+    client.processed(&first).await;
+    client.processed(&second).await;
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(10), events.recv());
+        heard.push(match next.await.expect("three events").unwrap() {
+            Event::UploadReady { asset, .. } => format!("ready {asset}"),
+            Event::AssetUpdated { asset, .. } => format!("updated {asset}"),
+            other => panic!("{other:?}"),
+        });
+    }
+    heard.sort();
+    let mut expected = [format!("ready {first}"), format!("ready {second}"), format!("updated {first}")];
+    expected.sort();
+    assert_eq!(heard, expected);
+    assert!(events.try_recv().is_err(), "nothing is heard twice");
+    assert!(worker.stop().success());
+}
+
+#[tokio::test]
+async fn a_job_that_kills_every_worker_has_failed_instead_of_killing_for_ever() {
+    let app = TestApp::serving(|settings| settings.workers.takeover = 1).await;
+    let client = app.sign_up().await;
+    let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let beside = app.environment();
+    let mut pairs: Vec<(&str, &str)> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    pairs.push(("LATENT_FAILPOINT", "ingest.claimed"));
+    for _ in 0..4 {
+        // It may die before it has said that it is ready.
+        if let Ok(mut worker) = Program::role(folder.path(), &["work"], &pairs) {
+            assert!(!worker.wait().success());
+        }
+    }
+    pairs.pop();
+    let worker = Program::work(folder.path(), &pairs);
+    let why = eventually("the step has failed", || async {
+        let errors = client.get(&format!("/latent/assets/{id}/errors")).await.ok();
+        errors[0]["message"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert_eq!(why, "4 workers ended while they did this");
+    assert!(worker.stop().success());
 }

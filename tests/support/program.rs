@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Client;
@@ -11,7 +12,7 @@ use crate::Client;
 pub struct Program {
     child: Child,
     pub anonymous: Client,
-    folder: PathBuf,
+    log: PathBuf,
 }
 
 impl Program {
@@ -27,14 +28,20 @@ impl Program {
 
     /// `latent work`: no HTTP.
     pub fn work(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::role(folder, &["work"], environment).unwrap_or_else(|log| panic!("the worker did not start:\n{log}"))
+    }
+
+    /// With arguments.
+    pub fn role(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> Result<Self, String> {
         let mut command = Command::new(crate::bin_dir().join("latent"));
-        command.arg("work");
-        Self::spawn(folder, command, environment).unwrap_or_else(|log| panic!("the worker did not start:\n{log}"))
+        command.args(args);
+        Self::spawn(folder, command, environment)
     }
 
     /// The same behind a wrapper such as `unshare … --`.
     pub fn spawn(folder: &Path, mut command: Command, environment: &[(&str, &str)]) -> Result<Self, String> {
-        let log = folder.join("program.log");
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let log = folder.join(format!("program-{}.log", NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut child = command
             .env("LATENT__DATA_DIR", folder.join("data"))
             .env("LATENT__SERVER__PORT", "0")
@@ -59,7 +66,7 @@ impl Program {
             }
         });
         match receive.recv_timeout(Duration::from_secs(60)) {
-            Ok(url) => Ok(Self { child, anonymous: Client::new(&url), folder: folder.to_path_buf() }),
+            Ok(url) => Ok(Self { child, anonymous: Client::new(&url), log }),
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -103,7 +110,7 @@ impl Program {
 
     /// What it said on standard error.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("program.log")).unwrap_or_default()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// A child process by the start of its name.

@@ -10,7 +10,12 @@ use crate::{guests, kit, models, probe, web};
 
 /// Fetches, converts and compiles. What is there already costs nothing.
 pub fn everything() -> Result<()> {
-    step("tools", probe::ensure_for_build)?;
+    step("tools", || probe::ensure(false))?;
+    parts(&["--workspace"])
+}
+
+/// With these packages of the workspace.
+pub fn parts(packages: &[&str]) -> Result<()> {
     // Downloads wait for the network: they run beside the compiler.
     std::thread::scope(|scope| {
         let fetched = scope.spawn(|| {
@@ -19,14 +24,16 @@ pub fn everything() -> Result<()> {
         });
         step("page", web::build)?;
         step("plugins", guests::build_all)?;
-        step("server", || run(cargo().args(["build", "--release", "--locked", "--workspace"])))?;
+        step("server", || run(cargo().args(["build", "--release", "--locked"]).args(packages)))?;
         fetched.join().map_err(|_| anyhow!("the thread that fetches panicked"))?
     })
 }
 
 /// Builds, then becomes the server: its signals and its exit code are the server's own.
 pub fn serve(args: &[String]) -> Result<()> {
-    everything()?;
+    step("tools", || probe::ensure(false))?;
+    // Not the workspace: whoever serves does not compile the tests.
+    parts(&["-p", "server"])?;
     let mut latent = Command::new(bin_dir().join("latent"));
     latent.current_dir(root()).args(args);
     let error = latent.exec();

@@ -9,14 +9,15 @@ use sha2::{Digest as _, Sha256};
 
 /// `$LATENT_CACHE`, `$XDG_CACHE_HOME/latent` or `~/.cache/latent`.
 pub fn dir() -> Result<PathBuf> {
-    if let Some(dir) = std::env::var_os("LATENT_CACHE") {
+    // An empty one is as good as none.
+    let set = |name| std::env::var_os(name).filter(|dir| !dir.is_empty());
+    if let Some(dir) = set("LATENT_CACHE") {
         return Ok(dir.into());
     }
-    if let Some(dir) = std::env::var_os("XDG_CACHE_HOME") {
+    if let Some(dir) = set("XDG_CACHE_HOME") {
         return Ok(Path::new(&dir).join("latent"));
     }
-    let home =
-        std::env::var_os("HOME").context("neither LATENT_CACHE, XDG_CACHE_HOME nor HOME is set: set one of them")?;
+    let home = set("HOME").context("neither LATENT_CACHE, XDG_CACHE_HOME nor HOME is set: set one of them")?;
     Ok(Path::new(&home).join(".cache/latent"))
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use wit_component::ComponentEncoder;
 
-use crate::probe::{WasmToolchain, wasm_toolchain};
+use crate::probe::{WasmToolchain, wasm_choice, wasm_toolchain};
 use crate::shell::{root, run, target};
 use crate::{cache, kit};
 
@@ -17,21 +17,27 @@ const MANIFEST_SECTION: &str = "latent:manifest";
 
 /// First-party plugins go into the kit, the guests of the tests into target/guests.
 pub fn build_all() -> Result<()> {
-    let toolchain = wasm_toolchain()?;
-    build_workspace(&root().join("plugins"), &kit::dir().join("plugins"), toolchain)?;
+    build_workspace(&root().join("plugins"), &kit::dir().join("plugins"))?;
     let guests = root().join("tests/guests");
     if guests.join("Cargo.toml").exists() {
-        build_workspace(&guests, &target().join("guests"), toolchain)?;
+        build_workspace(&guests, &target().join("guests"))?;
     }
     Ok(())
 }
 
-fn build_workspace(workspace: &Path, into: &Path, toolchain: WasmToolchain) -> Result<()> {
+fn build_workspace(workspace: &Path, into: &Path) -> Result<()> {
     let stamp = into.join(".fingerprint");
-    let fingerprint = format!("{} {toolchain:?}", cache::fingerprint(&[workspace.to_path_buf(), root().join("wit")])?);
+    let sources = cache::fingerprint(&[workspace.to_path_buf(), root().join("wit")])?;
     let plugins = plugins(workspace)?;
     let complete = plugins.iter().all(|plugin| into.join(plugin.file_name()).exists());
-    if complete && fs::read_to_string(&stamp).is_ok_and(|there| there == fingerprint) {
+    // Looked at before a toolchain is looked for, which may ask the network.
+    let is_fresh =
+        |toolchain| fs::read_to_string(&stamp).is_ok_and(|there| there == format!("{sources} {toolchain:?}"));
+    if complete && wasm_choice().is_some_and(is_fresh) {
+        return Ok(());
+    }
+    let toolchain = wasm_toolchain()?;
+    if complete && is_fresh(toolchain) {
         return Ok(());
     }
     fs::create_dir_all(into)?;
@@ -45,7 +51,7 @@ fn build_workspace(workspace: &Path, into: &Path, toolchain: WasmToolchain) -> R
         println!("   {} ({:.0} KB)", plugin.file_name(), component.len() as f64 / 1e3);
         fs::write(into.join(plugin.file_name()), component)?;
     }
-    Ok(fs::write(stamp, fingerprint)?)
+    Ok(fs::write(stamp, format!("{sources} {toolchain:?}"))?)
 }
 
 /// Both ways of FACTS 1. Nothing of the outer cargo may leak into a build with another toolchain.
@@ -126,6 +132,21 @@ fn package(module: &Path, manifest: &Path) -> Result<Vec<u8>> {
     component.push(wasm_encoder::ComponentSection::id(&section));
     wasm_encoder::Encode::encode(&section, &mut component);
     Ok(component)
+}
+
+/// Lints of both workspaces of guests, for this machine's own target: what they say is the same, and every toolchain has it.
+pub fn clippy() -> Result<()> {
+    for workspace in workspaces() {
+        let target = target().join("wasm/native");
+        let args = ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        run(Command::new("cargo").current_dir(workspace).env("CARGO_TARGET_DIR", target).args(args))?;
+    }
+    Ok(())
+}
+
+/// plugins/ and tests/guests.
+pub fn workspaces() -> [PathBuf; 2] {
+    [root().join("plugins"), root().join("tests/guests")]
 }
 
 /// The unit tests of the guests' pure logic, on this machine's own target.

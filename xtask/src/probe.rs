@@ -1,10 +1,13 @@
 //! What this machine has, what is missing, and how to get it.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::shell::{run, run_quiet, succeeds};
+use crate::packages;
+use crate::shell::{run, run_quiet, succeeds, target};
 
 /// Something that a build, a server or a test needs.
 struct Need {
@@ -31,35 +34,43 @@ const BUILD: &[Need] = &[
         apt: &["python3", "python3-pip"],
     },
     Need { what: "node with npm", there: || program("node") && program("npm"), apt: &["nodejs", "npm"] },
-    Need { what: "ffmpeg", there: || succeeds("ffmpeg", &["-version"]), apt: &["ffmpeg"] },
 ];
 
-const TEST: &[Need] =
-    &[Need { what: "chromium", there: || program("chromium") || program("chromium-browser"), apt: &["chromium"] }];
+const TEST: &[Need] = &[Need { what: "chromium", there: || chromium().is_some(), apt: &["chromium"] }];
+
+/// The browser of the tests: Debian's name, or Ubuntu's and Fedora's.
+pub fn chromium() -> Option<PathBuf> {
+    ["chromium", "chromium-browser"].iter().find_map(|name| find(name))
+}
 
 /// Debian's own Rust, which compiles WebAssembly's standard library itself where rustup cannot fetch it.
 const DEBIAN_WASM: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
+const WASM: Need = Need { what: "a WebAssembly toolchain", there: debian_wasm_is_there, apt: DEBIAN_WASM };
 
 fn program(name: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()))
+    find(name).is_some()
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
 }
 
 fn library(name: &str) -> bool {
     succeeds("pkg-config", &["--exists", name])
 }
 
-/// Installs what building and serving needs.
-pub fn ensure_for_build() -> Result<()> {
-    ensure(BUILD)
-}
-
-/// Installs what the tests need beside that.
-pub fn ensure_for_test() -> Result<()> {
-    ensure(TEST)
-}
-
-fn ensure(needs: &[Need]) -> Result<()> {
-    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.there)()).collect();
+/// Installs what building and serving needs, and with `tests` what the tests need beside that. All of it at once: where nothing
+/// may be installed, one command is printed before anything else happens.
+pub fn ensure(tests: bool) -> Result<()> {
+    let mut missing: Vec<&Need> =
+        BUILD.iter().chain(if tests { TEST } else { &[] }).filter(|need| !(need.there)()).collect();
+    let wasm = WASM;
+    if wasm_choice().is_none() && !rustup_target_is_there() && !program("rustup") {
+        missing.extend([&wasm].into_iter().filter(|need| !(need.there)()));
+    }
+    if tests {
+        components()?;
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -71,6 +82,15 @@ fn ensure(needs: &[Need]) -> Result<()> {
         bail!("still missing after the installation: {}", still.join(", "));
     }
     Ok(())
+}
+
+/// rustfmt and clippy are components that a minimal toolchain does not have.
+fn components() -> Result<()> {
+    let has = |tool: &str| succeeds("cargo", &[tool, "--version"]);
+    if (has("fmt") && has("clippy")) || succeeds("rustup", &["component", "add", "rustfmt", "clippy"]) {
+        return Ok(());
+    }
+    bail!("rustfmt or clippy is missing; run this, then try again:\n\n    rustup component add rustfmt clippy\n")
 }
 
 /// With apt, as root or by sudo without a password; otherwise fails with the one command to run.
@@ -112,10 +132,36 @@ pub enum WasmToolchain {
     Debian,
 }
 
-/// Finds a way to compile to WebAssembly, installing what it needs, and says which it took.
+/// Finds a way to compile to WebAssembly, installing what it needs, and says which it took. What was taken once is taken again:
+/// a second run asks no network.
 pub fn wasm_toolchain() -> Result<WasmToolchain> {
+    let toolchain = find_wasm_toolchain()?;
+    let name = match toolchain {
+        WasmToolchain::Rustup => "rustup",
+        WasmToolchain::Debian => "debian",
+    };
+    println!("   guests: {}", if name == "rustup" { "rustup's wasm32-unknown-unknown" } else { "Debian's toolchain" });
+    fs::create_dir_all(target())?;
+    fs::write(target().join(CHOICE), name)?;
+    Ok(toolchain)
+}
+
+const CHOICE: &str = "wasm.toolchain";
+
+/// That of an earlier run, if it is still there.
+pub fn wasm_choice() -> Option<WasmToolchain> {
+    match &*fs::read_to_string(target().join(CHOICE)).ok()? {
+        "rustup" if rustup_target_is_there() => Some(WasmToolchain::Rustup),
+        "debian" if debian_wasm_is_there() => Some(WasmToolchain::Debian),
+        _ => None,
+    }
+}
+
+fn find_wasm_toolchain() -> Result<WasmToolchain> {
+    if let Some(toolchain) = wasm_choice() {
+        return Ok(toolchain);
+    }
     if rustup_target_is_there() || succeeds("rustup", &["target", "add", "wasm32-unknown-unknown"]) {
-        println!("   guests: rustup's target wasm32-unknown-unknown");
         return Ok(WasmToolchain::Rustup);
     }
     if !debian_wasm_is_there() {
@@ -128,8 +174,31 @@ pub fn wasm_toolchain() -> Result<WasmToolchain> {
             DEBIAN_WASM.join(" ")
         );
     }
-    println!("   guests: Debian's toolchain with its own standard library");
     Ok(WasmToolchain::Debian)
+}
+
+/// The page's tools (Vite 8) want Node 20.19, or 22.12 and newer; Debian 12 has 18. The folder with one that will do, to be put
+/// first on PATH; `None`: the machine's own.
+pub fn node() -> Result<Option<PathBuf>> {
+    let version = crate::shell::output(Command::new("node").arg("--version")).unwrap_or_default();
+    if node_will_do(&version) {
+        return Ok(None);
+    }
+    println!("   node {} is too old for the page's tools: taking a package with a newer one", version.trim());
+    let folder = packages::tool("node")?
+        .unpacked()
+        .context("install Node 20.19, or 22.12 or newer, from https://nodejs.org, then try again")?;
+    Ok(Some(folder))
+}
+
+/// `v20.19.2`
+fn node_will_do(version: &str) -> bool {
+    let mut parts = version.trim().trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    match (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) {
+        (20, minor) => minor >= 19,
+        (22, minor) => minor >= 12,
+        (major, _) => major >= 23,
+    }
 }
 
 fn rustup_target_is_there() -> bool {

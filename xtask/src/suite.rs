@@ -11,18 +11,20 @@ use crate::{build, cache, deny, guests, probe, web};
 /// Everything, or only the tests whose name contains `filter`.
 pub fn run(filter: Option<&str>, suite_only: bool) -> Result<()> {
     let start = Instant::now();
+    step("tools", || probe::ensure(true))?;
     if !suite_only && filter.is_none() {
         step("formatting", formatting)?;
         step("licences", deny::check)?;
     }
-    build::everything()?;
+    build::parts(&["--workspace"])?;
     if !suite_only && filter.is_none() {
         step("clippy", || {
             let args = ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-            shell::run(cargo().args(args))
+            shell::run(cargo().args(args))?;
+            guests::clippy()
         })?;
+        step("page's own tests", web::test)?;
     }
-    step("tools of the tests", probe::ensure_for_test)?;
     step("photos", fixtures)?;
     step("browser driver", || web::install(&root().join("tests/browser")))?;
     if filter.is_none() {
@@ -35,7 +37,10 @@ pub fn run(filter: Option<&str>, suite_only: bool) -> Result<()> {
 
 fn formatting() -> Result<()> {
     shell::run(cargo().args(["fmt", "--all", "--check"]))?;
-    shell::run(cargo().args(["fmt", "--all", "--check", "--manifest-path", "plugins/Cargo.toml"]))
+    for workspace in guests::workspaces() {
+        shell::run(Command::new("cargo").current_dir(workspace).args(["fmt", "--all", "--check"]))?;
+    }
+    Ok(())
 }
 
 /// Real photos from packages, by hash, in the cache.
@@ -52,6 +57,13 @@ pub fn photos() -> Result<std::path::PathBuf> {
 fn suite(filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--release", "--locked", "--workspace", "--test", "suite"]).env("LATENT_PHOTOS", photos()?);
+    if let Some(chromium) = probe::chromium() {
+        command.env("CHROMIUM", chromium);
+    }
+    // The browser's driver is Node's, too.
+    if let Some(node) = probe::node()? {
+        command.env("PATH", web::first_on_path(&node)?);
+    }
     if let Some(filter) = filter {
         command.args(["--", filter]);
     }

@@ -1,13 +1,14 @@
 //! The page: npm ci and vite build, when its sources changed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::cache;
 use crate::shell::{root, run, run_quiet, target};
+use crate::{cache, probe};
 
 /// Builds web/dist, which the server embeds.
 pub fn build() -> Result<()> {
@@ -19,7 +20,7 @@ pub fn build() -> Result<()> {
         return Ok(());
     }
     install(&web)?;
-    run(npm(&web).args(["run", "build", "--silent"]))?;
+    run(npm(&web)?.args(["run", "build", "--silent"]))?;
     fs::create_dir_all(target())?;
     Ok(fs::write(stamp, fingerprint)?)
 }
@@ -31,13 +32,35 @@ pub fn install(folder: &Path) -> Result<()> {
     if fs::read_to_string(&stamp).is_ok_and(|there| there == lock) {
         return Ok(());
     }
-    run_quiet(npm(folder).args(["ci", "--prefer-offline", "--no-audit", "--no-fund"]))?;
+    run_quiet(npm(folder)?.args(["ci", "--prefer-offline", "--no-audit", "--no-fund"]))?;
     Ok(fs::write(stamp, lock)?)
 }
 
-/// npm in a folder.
-pub fn npm(folder: &Path) -> Command {
+/// Checks types and runs the tests of the page, those that its package.json has.
+pub fn test() -> Result<()> {
+    let web = root().join("web");
+    install(&web)?;
+    let package: serde_json::Value = serde_json::from_str(&fs::read_to_string(web.join("package.json"))?)?;
+    for script in ["check", "test"] {
+        if package["scripts"][script].is_string() {
+            run(npm(&web)?.args(["run", "--silent", script]))?;
+        }
+    }
+    Ok(())
+}
+
+/// npm in a folder, with a Node that is new enough.
+pub fn npm(folder: &Path) -> Result<Command> {
     let mut command = Command::new("npm");
     command.current_dir(folder);
-    command
+    if let Some(node) = probe::node()? {
+        command.env("PATH", first_on_path(&node)?);
+    }
+    Ok(command)
+}
+
+/// PATH with a folder before the others.
+pub fn first_on_path(folder: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths(std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path)))?)
 }

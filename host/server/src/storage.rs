@@ -60,7 +60,7 @@ async fn initialise(store: &Store, name: &str, backend: &Backend, marker: &Marke
             "{} is missing. It was there before: is the disk mounted? Nothing is written before it is",
             marker.path.display()
         ),
-        State::Another(_) => bail!("{}", marker.another()),
+        State::Another => bail!("{}", marker.another()),
         State::Missing => {
             fs::create_dir_all(&backend.files).with_context(|| format!("cannot make {}", backend.files.display()))?;
             if let Some(parent) = backend.files.parent() {
@@ -99,7 +99,7 @@ enum State {
     Missing,
     /// Without an id.
     Nameless,
-    Another(String),
+    Another,
 }
 
 impl Marker {
@@ -112,7 +112,7 @@ impl Marker {
         Ok(match text.lines().find_map(|line| line.strip_prefix(ID)) {
             None => State::Nameless,
             Some(id) if id.trim() == self.library => State::Ours,
-            Some(id) => State::Another(id.trim().to_owned()),
+            Some(_) => State::Another,
         })
     }
 
@@ -140,7 +140,7 @@ impl Marker {
     fn check(&self) -> Result<(), StorageError> {
         match self.state() {
             Ok(State::Ours | State::Nameless) => Ok(()),
-            Ok(State::Another(_)) => Err(StorageError::Unavailable(self.another())),
+            Ok(State::Another) => Err(StorageError::Unavailable(self.another())),
             Ok(State::Missing) => {
                 let path = self.path.display();
                 Err(StorageError::Unavailable(format!("{path} is missing: is the disk mounted?")))
