@@ -65,7 +65,6 @@ impl Gallery {
     /// What was made from an original can be made again: the storage need not keep it as carefully.
     async fn make_again(&self, asset: AssetId, file: &StoredFile) -> Result<Blob> {
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
-        self.store().add_garbage(file.owner, std::slice::from_ref(&file.location)).await?;
         self.store().forget_derivatives(asset, THUMBNAILS).await?;
         self.0.outbox.notify_one();
         Err(GalleryError::NotFound("Asset media not found".into()))

@@ -33,10 +33,11 @@ impl Gallery {
         }
         let moved = self.store().move_original(asset.id, intent, (&asset.location, &location), local).await?;
         failpoint::hit("relocate.committed");
-        if moved {
-            tracing::info!(asset.id = %asset.id, from = asset.location, to = location, "An original moved to its date");
-        }
         self.sweep_now().await;
+        if !moved {
+            return Err(StorageError::Unavailable("the original was moved or its lease ended meanwhile".into()).into());
+        }
+        tracing::info!(asset.id = %asset.id, from = asset.location, to = location, "An original moved to its date");
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What the steps of a pipeline found, written down.
 
-use blobs::{Blob, BlobClass, Object};
+use blobs::{Blob, BlobClass, Object, StorageError};
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use media::{Metadata, Thumbnails};
@@ -31,7 +31,14 @@ impl Gallery {
     /// Bytes of the preview, if there is one.
     pub async fn preview_bytes(&self, asset: &Asset) -> Result<Option<Bytes>> {
         let Some(preview) = self.store().derivative(asset.id, "preview").await? else { return Ok(None) };
-        Ok(Some(self.open(&preview, 0, None).await?.read().await?))
+        match self.open(&preview, 0, None).await {
+            Ok(blob) => Ok(Some(blob.read().await?)),
+            // It is being made again: whoever looks at it comes later.
+            Err(GalleryError::NotFound(_)) => {
+                Err(StorageError::Unavailable("the preview was lost and is being made again".into()).into())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Its clients are told of a new asset when it has a thumbnail, or when it is clear that there will be none: once.

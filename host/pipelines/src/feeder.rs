@@ -11,7 +11,7 @@ use gallery::{Gallery, GalleryError, failpoint};
 use media::ThumbnailSpec;
 use store::steps::Wanted;
 use tokio::sync::Notify;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, Job, JobId, JobKind, Priority, QueueName};
 
@@ -56,10 +56,12 @@ impl Feeder {
         Self { gallery, pipelines, spec, state: Arc::default() }
     }
 
-    /// Until `stop`. What fails is tried again: the truth is in the database. The relay, the reconciler and the housekeeping do
-    /// not wait for each other.
+    /// Until `stop`. What fails is tried again: the truth is in the database. Relay, reconciler and housekeeping do not wait for
+    /// each other.
     pub async fn run(&self, stop: CancellationToken) {
-        let work = async { tokio::join!(self.keep_relaying(), self.keep_reconciling(), self.keep_house()) };
+        let work = async {
+            tokio::join!(self.keep_relaying(), self.keep_reconciling(), self.keep_house(), self.keep_people())
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             _ = work => {}
@@ -67,8 +69,7 @@ impl Feeder {
     }
 
     async fn keep_relaying(&self) {
-        let mut tick = interval(OUTBOX_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = patient(OUTBOX_EVERY);
         loop {
             let result = tokio::select! {
                 () = self.gallery.outbox_filled() => self.relay().await,
@@ -103,15 +104,14 @@ impl Feeder {
             };
             tokio::select! {
                 () = self.state.due.notified() => {}
-                () = sleep_until(Instant::now() + wait) => {}
+                () = sleep(wait) => {}
             }
         }
     }
 
-    /// Garbage, old trash, and people whose faces changed: by one node at a time.
+    /// Garbage and old trash, by one node at a time.
     async fn keep_house(&self) {
-        let mut tick = interval(KEEP_HOUSE_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = patient(KEEP_HOUSE_EVERY);
         loop {
             tick.tick().await;
             if let Err(error) = self.tidy().await {
@@ -124,6 +124,22 @@ impl Feeder {
         let Some(_turn) = self.gallery.store().turn("housekeeping").await? else { return Ok(()) };
         self.gallery.sweep().await?;
         self.gallery.empty_old_trash().await?;
+        Ok(())
+    }
+
+    /// The deferred pass over people's faces, which may take minutes; by one node at a time.
+    async fn keep_people(&self) {
+        let mut tick = patient(KEEP_HOUSE_EVERY);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.recluster().await {
+                tracing::warn!(%error, "Cannot look at people's faces again yet");
+            }
+        }
+    }
+
+    async fn recluster(&self) -> Result<(), GalleryError> {
+        let Some(_turn) = self.gallery.store().turn("people").await? else { return Ok(()) };
         self.gallery.people().recluster_stale(CALM).await?;
         Ok(())
     }
@@ -275,6 +291,13 @@ pub struct Reconciled {
     pub fed: usize,
     /// Nothing that is open is left for the next round.
     pub is_all: bool,
+}
+
+/// Ticks that were missed are not caught up with.
+fn patient(every: Duration) -> Interval {
+    let mut tick = interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
 }
 
 fn seconds_since_1970() -> i64 {

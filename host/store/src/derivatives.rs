@@ -59,13 +59,32 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets derivatives that the storage has lost and the results of the steps whose recipes begin so, and hands the asset to
-    /// the pipelines again.
+    /// Forgets the derivatives of an asset, of which the storage has lost one, and the results of the steps whose recipes begin
+    /// so, and hands the asset to the pipelines again. What the storage still has becomes garbage, until the same is made again.
     pub async fn forget_derivatives(&self, id: AssetId, recipes: &str) -> Result<()> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached("DELETE FROM asset_file WHERE asset_id = $1").await?;
-        client.execute(&statement, &[&id.0]).await?;
-        drop(client);
-        self.forget_results(id, recipes).await
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let statement = transaction
+            .prepare_cached(
+                "DELETE FROM asset_file f USING asset a WHERE f.asset_id = $1 AND a.id = f.asset_id
+                 RETURNING f.location, a.owner_id",
+            )
+            .await?;
+        let gone = transaction.query(&statement, &[&id.0]).await?;
+        if let Some(first) = gone.first() {
+            let locations: Vec<String> = gone.iter().map(|row| row.get(0)).collect();
+            to_garbage(&transaction, first.get(1), &locations).await?;
+        }
+        let statement = transaction
+            .prepare_cached("DELETE FROM step_result WHERE asset_id = $1 AND starts_with(recipe, $2)")
+            .await?;
+        transaction.execute(&statement, &[&id.0, &recipes]).await?;
+        let statement = transaction
+            .prepare_cached(
+                "INSERT INTO outbox (asset_id, trigger, is_new) SELECT id, 'asset.created', false FROM asset WHERE id = $1",
+            )
+            .await?;
+        transaction.execute(&statement, &[&id.0]).await?;
+        Ok(transaction.commit().await?)
     }
 }

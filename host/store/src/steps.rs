@@ -230,19 +230,6 @@ impl Store {
             .await?;
         Ok(client.execute(&statement, &[&pipeline, &steps, &only_failed]).await?)
     }
-
-    /// Forgets results of one asset whose recipes begin so, and hands the asset to the pipelines again.
-    pub async fn forget_results(&self, asset: AssetId, recipes: &str) -> Result<()> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "WITH results AS (DELETE FROM step_result WHERE asset_id = $1 AND starts_with(recipe, $2))
-                 INSERT INTO outbox (asset_id, trigger, is_new) SELECT id, 'asset.created', false FROM asset WHERE id = $1",
-            )
-            .await?;
-        client.execute(&statement, &[&asset.0, &recipes]).await?;
-        Ok(())
-    }
 }
 
 fn columns(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {
