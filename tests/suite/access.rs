@@ -37,9 +37,26 @@ async fn ann(app: &TestApp) -> Ann {
 
 /// How an operation is called to get at Ann's: path with query, and body.
 fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
-    let Ann { asset, person, face, .. } = ann;
-    let all = || json!({ "withExif": true, "withPeople": true, "withDeleted": true });
-    let (query, body) = match operation.id {
+    let known = of_oneself(operation.id)
+        .or_else(|| of_assets(operation.id, ann))
+        .or_else(|| of_people(operation.id, ann))
+        .or_else(|| of_searches(operation.id, ann));
+    let Some((query, body)) = known else {
+        panic!("tell this test how {} is called, so that it can try who may", operation.id)
+    };
+    let id = match operation.id {
+        "deleteFace" => &ann.face,
+        "reassignFacesById" => &ann.person,
+        _ if operation.path.starts_with("/people/") => &ann.person,
+        _ if operation.path.starts_with("/api-keys/") => &ann.key,
+        _ => &ann.asset,
+    };
+    (operation.path.replace("{id}", id).replace("{name}", "thumbnailGeneration") + &query, body)
+}
+
+/// What names nobody's data, and what names it in the path alone.
+fn of_oneself(id: &str) -> Option<(String, Value)> {
+    let body = match id {
         "pingServer"
         | "getServerVersion"
         | "getServerFeatures"
@@ -72,64 +89,70 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         | "getAssetsByCity"
         | "getQueuesLegacy"
         | "getAssetErrors"
-        | "getAssetSteps" => ("", json!({})),
-        "signUpAdmin" => ("", json!({ "email": "x@example.org", "name": "X", "password": "correct horse" })),
-        "login" => ("", json!({ "email": "ann@example.org", "password": "wrong" })),
-        "updateMyUser" => ("", json!({ "name": "Bob" })),
-        "createApiKey" => ("", json!({ "permissions": ["asset.read"] })),
-        "uploadAsset" => ("", json!({})),
-        "updateAssets" => ("", json!({ "ids": [asset], "isFavorite": true, "dateTimeRelative": 60 })),
-        "updateAsset" => ("", json!({ "isFavorite": true, "latitude": 1.0, "longitude": 1.0 })),
-        "deleteAssets" => ("", json!({ "ids": [asset], "force": true })),
-        "checkBulkUpload" => {
-            let sha1 = "0".repeat(40);
-            ("", json!({ "assets": [{ "id": "x", "checksum": sha1 }] }))
-        }
-        "getTimeBuckets" => ("?isTrashed=false", json!({})),
-        "getTimeBucket" => ("?timeBucket=2024-03-01", json!({})),
-        "restoreAssets" => ("", json!({ "ids": [ann.trashed] })),
-        "getAllPeople" => ("?withHidden=true", json!({})),
-        "createPerson" => ("", json!({ "name": "Bob's", "featureFaceAssetId": asset })),
-        "updatePeople" => ("", json!({ "people": [{ "id": person, "name": "Stolen" }] })),
-        "deletePeople" => ("", json!({ "ids": [person] })),
-        "mergePeople" => ("", json!({ "ids": [person, person] })),
-        "updatePerson" => ("", json!({ "name": "Stolen" })),
-        "mergePersonLegacy" => ("", json!({ "ids": ["01a20b32-903f-7236-a193-63acee4e29e3"] })),
-        "reassignFaces" => ("", json!({ "data": [{ "assetId": asset, "personId": person }] })),
-        "getFaces" => return (format!("/faces?id={asset}"), json!({})),
-        "createFace" => {
-            let corner = json!({
-                "assetId": asset, "personId": person, "x": 1, "y": 1, "width": 2, "height": 2,
-                "imageWidth": 320, "imageHeight": 240,
-            });
-            ("", corner)
-        }
-        "reassignFacesById" => return (format!("/faces/{person}"), json!({ "id": face })),
-        "deleteFace" => return (format!("/faces/{face}"), json!({ "force": true })),
-        "searchAssets" => {
-            let mut body = all();
-            body["id"] = asset.as_str().into();
-            ("", body)
-        }
-        "searchRandom" => {
-            let mut body = all();
-            body["personIds"] = json!([person]);
-            ("", body)
-        }
-        "searchAssetStatistics" => ("", json!({ "personIds": [person] })),
-        "searchSmart" => ("", json!({ "queryAssetId": asset, "withExif": true })),
-        "searchLargeAssets" => ("?withDeleted=true", json!({})),
-        "searchPerson" => ("?name=Aunt&withHidden=true", json!({})),
-        "getSearchSuggestions" => ("?type=country", json!({})),
-        "runQueueCommandLegacy" => return ("/jobs/thumbnailGeneration".into(), json!({ "command": "resume" })),
-        other => panic!("tell this test how {other} is called, so that it can try who may"),
+        | "getAssetSteps"
+        | "uploadAsset"
+        | "getTimeBuckets" => json!({}),
+        "signUpAdmin" => json!({ "email": "x@example.org", "name": "X", "password": "correct horse" }),
+        "login" => json!({ "email": "ann@example.org", "password": "wrong" }),
+        "updateMyUser" => json!({ "name": "Bob" }),
+        "createApiKey" => json!({ "permissions": ["asset.read"] }),
+        "runQueueCommandLegacy" => json!({ "command": "resume" }),
+        _ => return None,
     };
-    let id = match operation.path {
-        path if path.starts_with("/people/") => person,
-        path if path.starts_with("/api-keys/") => &ann.key,
-        _ => asset,
+    Some((String::new(), body))
+}
+
+fn of_assets(id: &str, ann: &Ann) -> Option<(String, Value)> {
+    let asset = &ann.asset;
+    let body = match id {
+        "updateAssets" => json!({ "ids": [asset], "isFavorite": true, "dateTimeRelative": 60 }),
+        "updateAsset" => json!({ "isFavorite": true, "latitude": 1.0, "longitude": 1.0 }),
+        "deleteAssets" => json!({ "ids": [asset], "force": true }),
+        "checkBulkUpload" => json!({ "assets": [{ "id": "x", "checksum": "0".repeat(40) }] }),
+        "restoreAssets" => json!({ "ids": [ann.trashed] }),
+        "getTimeBucket" => return Some(("?timeBucket=2024-03-01".into(), json!({}))),
+        _ => return None,
     };
-    (operation.path.replace("{id}", id) + query, body)
+    Some((String::new(), body))
+}
+
+fn of_people(id: &str, ann: &Ann) -> Option<(String, Value)> {
+    let Ann { asset, person, face, .. } = ann;
+    let corner = json!({
+        "assetId": asset, "personId": person, "x": 1, "y": 1, "width": 2, "height": 2,
+        "imageWidth": 320, "imageHeight": 240,
+    });
+    let body = match id {
+        "createPerson" => json!({ "name": "Bob's", "featureFaceAssetId": asset }),
+        "updatePeople" => json!({ "people": [{ "id": person, "name": "Stolen" }] }),
+        "deletePeople" => json!({ "ids": [person] }),
+        "mergePeople" => json!({ "ids": [person, "01a20b32-903f-7236-a193-63acee4e29e3"] }),
+        "updatePerson" => json!({ "name": "Stolen" }),
+        "mergePersonLegacy" => json!({ "ids": ["01a20b32-903f-7236-a193-63acee4e29e3"] }),
+        "reassignFaces" => json!({ "data": [{ "assetId": asset, "personId": person }] }),
+        "createFace" => corner,
+        "reassignFacesById" => json!({ "id": face }),
+        "deleteFace" => json!({ "force": true }),
+        "getAllPeople" => return Some(("?withHidden=true".into(), json!({}))),
+        "getFaces" => return Some((format!("?id={asset}"), json!({}))),
+        _ => return None,
+    };
+    Some((String::new(), body))
+}
+
+fn of_searches(id: &str, ann: &Ann) -> Option<(String, Value)> {
+    let Ann { asset, person, .. } = ann;
+    let body = match id {
+        "searchAssets" => json!({ "id": asset, "withExif": true, "withPeople": true, "withDeleted": true }),
+        "searchRandom" => json!({ "personIds": [person], "withExif": true, "withPeople": true }),
+        "searchAssetStatistics" => json!({ "personIds": [person] }),
+        "searchSmart" => json!({ "queryAssetId": asset, "withExif": true }),
+        "searchLargeAssets" => return Some(("?withDeleted=true".into(), json!({}))),
+        "searchPerson" => return Some(("?name=Aunt&withHidden=true".into(), json!({}))),
+        "getSearchSuggestions" => return Some(("?type=country".into(), json!({}))),
+        _ => return None,
+    };
+    Some((String::new(), body))
 }
 
 async fn send(client: &Client, operation: &Operation, ann: &Ann, key: Option<&str>) -> (StatusCode, String) {

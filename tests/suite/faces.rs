@@ -21,12 +21,46 @@ async fn people_are_listed_named_merged_and_hidden() {
     let (ids, person) = somebody_on_two_photos(&app, &client).await;
     assert_json_snapshot!(picture(&client, "GET", "/people", json!({})).await, {
         ".body.people[].id" => "[id]", ".body.people[].thumbnailPath" => "[path]", ".body.people[].updatedAt" => "[date]",
-    }, @"");
+    }, @r#"
+        {
+          "body": {
+            "hasNextPage": false,
+            "hidden": 0,
+            "people": [
+              {
+                "birthDate": null,
+                "id": "[id]",
+                "isFavorite": false,
+                "isHidden": false,
+                "name": "",
+                "thumbnailPath": "[path]",
+                "updatedAt": "[date]"
+              }
+            ],
+            "total": 1
+          },
+          "status": 200
+        }
+        "#);
     let named =
         json!({ "name": "Ada", "birthDate": "1984-02-29T00:00:00.000Z", "isFavorite": true, "color": "#3366ff" });
     assert_json_snapshot!(picture(&client, "PUT", &format!("/people/{person}"), named).await, {
         ".body.id" => "[id]", ".body.thumbnailPath" => "[path]", ".body.updatedAt" => "[date]",
-    }, @"");
+    }, @r##"
+        {
+          "body": {
+            "birthDate": "1984-02-29",
+            "color": "#3366ff",
+            "id": "[id]",
+            "isFavorite": true,
+            "isHidden": false,
+            "name": "Ada",
+            "thumbnailPath": "[path]",
+            "updatedAt": "[date]"
+          },
+          "status": 200
+        }
+        "##);
     let thumbnail = client.bytes(&format!("/people/{person}/thumbnail")).await;
     assert_eq!(image::load_from_memory(&thumbnail).unwrap().width(), 250);
     assert_eq!(client.get(&format!("/people/{person}/statistics")).await.ok(), json!({ "assets": 2 }));
@@ -36,7 +70,14 @@ async fn people_are_listed_named_merged_and_hidden() {
     let merge = picture(&client, "POST", &format!("/people/{person}/merge"), json!({ "ids": [other] })).await;
     assert_eq!(merge, json!({ "status": 200, "body": [{ "id": other, "success": true }] }));
     let itself = picture(&client, "POST", &format!("/people/{person}/merge"), json!({ "ids": [person] })).await;
-    assert_json_snapshot!(itself, @"");
+    assert_json_snapshot!(itself, @r#"
+        {
+          "body": {
+            "message": "Cannot merge a person into themselves"
+          },
+          "status": 400
+        }
+        "#);
     client.put(&format!("/people/{person}"), &json!({ "isHidden": true })).await.ok();
     let listed = client.get("/people").await.ok();
     assert_eq!((&listed["people"], &listed["total"], &listed["hidden"]), (&json!([]), &json!(1), &json!(1)));
@@ -52,7 +93,31 @@ async fn a_photo_says_who_is_on_it_however_it_is_asked_for() {
     let info = client.get(&format!("/assets/{id}")).await.ok();
     assert_json_snapshot!(info["people"], {
         "[].id" => "[id]", "[].thumbnailPath" => "[path]", "[].updatedAt" => "[date]", "[].faces[].id" => "[id]",
-    }, @"");
+    }, @r#"
+        [
+          {
+            "birthDate": null,
+            "faces": [
+              {
+                "boundingBoxX1": 80,
+                "boundingBoxX2": 160,
+                "boundingBoxY1": 60,
+                "boundingBoxY2": 120,
+                "id": "[id]",
+                "imageHeight": 240,
+                "imageWidth": 320,
+                "sourceType": "machine-learning"
+              }
+            ],
+            "id": "[id]",
+            "isFavorite": false,
+            "isHidden": false,
+            "name": "",
+            "thumbnailPath": "[path]",
+            "updatedAt": "[date]"
+          }
+        ]
+        "#);
     let changed = client.put(&format!("/assets/{id}"), &json!({ "isFavorite": true })).await.ok();
     assert_eq!(changed["people"][0]["id"], person);
     let found = client.post("/search/metadata", &json!({ "id": id, "withPeople": true })).await.ok();
@@ -69,7 +134,29 @@ async fn faces_are_drawn_moved_and_taken_away() {
     let faces = client.get(&format!("/faces?id={id}")).await.ok();
     assert_json_snapshot!(faces, {
         "[].id" => "[id]", "[].person.id" => "[id]", "[].person.thumbnailPath" => "[path]", "[].person.updatedAt" => "[date]",
-    }, @"");
+    }, @r#"
+        [
+          {
+            "boundingBoxX1": 80,
+            "boundingBoxX2": 160,
+            "boundingBoxY1": 60,
+            "boundingBoxY2": 120,
+            "id": "[id]",
+            "imageHeight": 240,
+            "imageWidth": 320,
+            "person": {
+              "birthDate": null,
+              "id": "[id]",
+              "isFavorite": false,
+              "isHidden": false,
+              "name": "",
+              "thumbnailPath": "[path]",
+              "updatedAt": "[date]"
+            },
+            "sourceType": "machine-learning"
+          }
+        ]
+        "#);
     let other = client.post("/people", &json!({ "name": "Bea" })).await.ok()["id"].as_str().unwrap().to_owned();
     let drawn = json!({
         "assetId": id, "personId": other, "x": 10, "y": 10, "width": 40, "height": 50, "imageWidth": 320, "imageHeight": 240,
@@ -77,7 +164,22 @@ async fn faces_are_drawn_moved_and_taken_away() {
     assert_eq!(picture(&client, "POST", "/faces", drawn.clone()).await, json!({ "status": 201, "body": "" }));
     let mut outside = drawn;
     outside["x"] = json!(300);
-    assert_json_snapshot!(picture(&client, "POST", "/faces", outside).await, @"");
+    assert_json_snapshot!(picture(&client, "POST", "/faces", outside).await, @r#"
+        {
+          "body": {
+            "errors": [
+              {
+                "message": "the face must lie within the image",
+                "path": [
+                  "width"
+                ]
+              }
+            ],
+            "message": "Validation failed"
+          },
+          "status": 400
+        }
+        "#);
     assert_eq!(client.get(&format!("/faces?id={id}")).await.ok().as_array().unwrap().len(), 2);
     // Immich's way round: the person is in the path.
     let moved = client.put(&format!("/faces/{other}"), &json!({ "id": faces[0]["id"] })).await.ok();
@@ -157,7 +259,84 @@ async fn metadata_finds_by_what_is_known_of_a_photo() {
         ".body.assets.items[].thumbhash" => "[hash]", ".body.assets.items[].originalPath" => "[path]",
         ".body.assets.items[].createdAt" => "[date]", ".body.assets.items[].updatedAt" => "[date]",
         ".body.assets.items[].exifInfo.fileSizeInByte" => "[bytes]",
-    }, @"");
+    }, @r#"
+        {
+          "body": {
+            "albums": {
+              "count": 0,
+              "facets": [],
+              "items": [],
+              "total": 0
+            },
+            "assets": {
+              "count": 1,
+              "facets": [],
+              "items": [
+                {
+                  "checksum": "[sha1]",
+                  "createdAt": "[date]",
+                  "duplicateId": null,
+                  "duration": null,
+                  "exifInfo": {
+                    "city": "Delft",
+                    "country": "Netherlands",
+                    "dateTimeOriginal": "2019-07-20T16:30:00.000Z",
+                    "description": "",
+                    "exifImageHeight": 240,
+                    "exifImageWidth": 320,
+                    "exposureTime": null,
+                    "fNumber": null,
+                    "fileSizeInByte": "[bytes]",
+                    "focalLength": null,
+                    "iso": null,
+                    "latitude": 52.0116,
+                    "lensModel": null,
+                    "longitude": 4.3571,
+                    "make": "Leica",
+                    "model": null,
+                    "modifyDate": "2024-03-15T12:00:00.000Z",
+                    "orientation": null,
+                    "projectionType": null,
+                    "rating": null,
+                    "state": "South Holland",
+                    "timeZone": "Europe/Amsterdam"
+                  },
+                  "fileCreatedAt": "2019-07-20T16:30:00.000Z",
+                  "fileModifiedAt": "2024-03-15T12:00:00.000Z",
+                  "hasMetadata": true,
+                  "height": 240,
+                  "id": "[id]",
+                  "isArchived": false,
+                  "isEdited": false,
+                  "isFavorite": false,
+                  "isOffline": false,
+                  "isTrashed": false,
+                  "libraryId": null,
+                  "livePhotoVideoId": null,
+                  "localDateTime": "2019-07-20T18:30:00.000Z",
+                  "originalFileName": "delft.jpg",
+                  "originalMimeType": "image/jpeg",
+                  "originalPath": "[path]",
+                  "ownerId": "[id]",
+                  "people": [],
+                  "resized": true,
+                  "stack": null,
+                  "tags": [],
+                  "thumbhash": "[hash]",
+                  "type": "IMAGE",
+                  "updatedAt": "[date]",
+                  "visibility": "timeline",
+                  "width": 320
+                }
+              ],
+              "nextCursor": null,
+              "nextPage": null,
+              "total": 1
+            }
+          },
+          "status": 200
+        }
+        "#);
 }
 
 #[tokio::test]

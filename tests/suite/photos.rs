@@ -1,5 +1,7 @@
 //! What the pipeline reads from a photo and makes of it.
 
+use std::path::{Path, PathBuf};
+
 use image::{GenericImageView as _, ImageFormat};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -147,34 +149,70 @@ async fn gps_becomes_a_place_and_a_time_zone() {
     assert_eq!(asset["fileCreatedAt"], "2019-07-20T16:30:00.000Z", "summer time in Delft");
 }
 
-/// Real files of real devices, where they lie beside the checkout.
+/// All files below a folder.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path, found) } else { found.push(path) }
+    }
+}
+
+/// What is known of some of the extended set: field of the asset, and its value.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("IMG_2682.heic", "/exifInfo/state", "Nebraska"),
+    ("thompson-springs.jpg", "/exifInfo/country", "United States of America"),
+    ("empty_gps.jpg", "/exifInfo/latitude", "null"),
+    ("empty_gps.jpg", "/localDateTime", "2025-06-01T16:59:26.000Z"),
+    ("mongolels.jpg", "/exifInfo/make", "Canon"),
+    ("mongolels.jpg", "/exifInfo/rating", "3"),
+    ("mongolels.jpg", "/localDateTime", "2009-08-29T13:18:08.000Z"),
+    ("picasa.jpg", "/localDateTime", "2010-02-13T14:55:31.000Z"),
+    ("date-priority-test.jpg", "/localDateTime", "2023-02-02T02:00:00.000Z"),
+    // At 39 N 108 W: in December it is seven hours later in Greenwich.
+    ("datetimeoriginal-gps.jpg", "/fileCreatedAt", "2025-12-01T18:30:00.000Z"),
+    ("datetimeoriginal-gps.jpg", "/exifInfo/timeZone", "America/Denver"),
+    ("gps-datetime.jpg", "/exifInfo/state", "California"),
+    ("portrait.jpg", "/width", "840"),
+    ("portrait-orientation-6.jpg", "/width", "840"),
+    ("portrait-orientation-6.jpg", "/height", "700"),
+];
+
+/// Real files of real devices, where they lie beside the checkout; ../shared/media/README.md says what they are.
 #[tokio::test]
 async fn the_extended_set_of_real_files_is_processed() {
-    let folder = tests::root().join("../shared/media/formats");
+    let folder = tests::root().join("../shared/media");
     if !folder.exists() {
         eprintln!("the extended set is not here: nothing to check");
         return;
     }
     let app = TestApp::start().await;
     let client = app.sign_up().await;
+    let mut files = Vec::new();
+    walk(&folder, &mut files);
     let mut checked = 0;
-    for kind in std::fs::read_dir(folder).unwrap() {
-        for file in std::fs::read_dir(kind.unwrap().path()).unwrap() {
-            let path = file.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let answer = client.upload(&name, std::fs::read(&path).unwrap()).await;
-            if answer.status == StatusCode::BAD_REQUEST && name.ends_with(".xmp") {
-                continue;
-            }
-            let id = answer.ok()["id"].as_str().unwrap().to_owned();
-            let asset: Value = client.processed(&id).await;
-            let errors = client.get(&format!("/latent/assets/{id}/errors")).await.ok();
-            assert_eq!(errors, serde_json::json!([]), "{name}");
-            if asset["type"] == "IMAGE" {
-                assert!(preview(&client, &id).await.width() > 100, "{name}");
-            }
-            checked += 1;
+    for path in files {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name == "README.md" {
+            continue;
         }
+        let answer = client.upload(&name, std::fs::read(&path).unwrap()).await;
+        if name.ends_with(".xmp") {
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name} is no photo");
+            continue;
+        }
+        let id = answer.ok()["id"].as_str().unwrap().to_owned();
+        let asset: Value = client.processed(&id).await;
+        let errors = client.get(&format!("/latent/assets/{id}/errors")).await.ok();
+        assert_eq!(errors, serde_json::json!([]), "{name}");
+        if asset["type"] == "IMAGE" {
+            assert!(preview(&client, &id).await.width() >= 100, "{name}");
+        }
+        for (_, field, wanted) in KNOWN.iter().filter(|(known, ..)| *known == name) {
+            let found = asset.pointer(field).cloned().unwrap_or_default();
+            let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+            assert_eq!(found, *wanted, "{name} {field}");
+        }
+        checked += 1;
     }
-    assert!(checked > 8, "only {checked} files");
+    assert!(checked > 30, "only {checked} files");
 }

@@ -179,7 +179,7 @@ impl Changes {
         match (absolute.transpose()?, self.date_time_relative) {
             (Some(_), Some(_)) => Err(ApiError::field("dateTimeRelative", "cannot be combined with dateTimeOriginal")),
             // A thousand years.
-            (None, Some(minutes)) if minutes.abs() > 1_000 * 366 * 24 * 60 => {
+            (None, Some(minutes)) if minutes.unsigned_abs() > 1_000 * 366 * 24 * 60 => {
                 Err(ApiError::field("dateTimeRelative", "is too far"))
             }
             (None, Some(minutes)) => Ok(Some(When::Shifted { minutes })),

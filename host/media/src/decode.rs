@@ -162,9 +162,9 @@ fn upright(rgb: Vec<u8>, size: Size, orientation: u8) -> (Size, Vec<u8>) {
 }
 
 /// PNG, WebP, GIF, TIFF, BMP, and JPEGs that turbojpeg does not take.
-fn by_image(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
+fn by_image(bytes_of_file: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     let damaged = |error: image::ImageError| MediaError::Damaged(error.to_string());
-    let mut reader = ImageReader::new(Cursor::new(bytes))
+    let mut reader = ImageReader::new(Cursor::new(bytes_of_file))
         .with_guessed_format()
         .map_err(|error| MediaError::Damaged(error.to_string()))?;
     // Also for what a decoder takes beside the pixels: PNG's compressed profiles and texts, TIFF's tables.
@@ -181,10 +181,23 @@ fn by_image(bytes: &[u8], limits: &Limits) -> Result<Raw, MediaError> {
     }
     let orientation = decoder.orientation().map_or(1, |orientation| orientation.to_exif());
     // A broken profile spoils no picture.
-    let icc = decoder.icc_profile().ok().flatten();
+    let icc = decoder.icc_profile().ok().flatten().or_else(|| tiff_profile(bytes_of_file));
     let rgb = flat(DynamicImage::from_decoder(decoder).map_err(damaged)?);
     let size = Size { width, height };
     Ok(Raw { size, rgb, icc, orientation, full: size })
+}
+
+/// The `image` crate finds no profile in a TIFF once it has limits (0.25.10).
+fn tiff_profile(bytes: &[u8]) -> Option<Vec<u8>> {
+    const ICC_PROFILE: exif::Tag = exif::Tag(exif::Context::Tiff, 34_675);
+    if sniff(bytes) != Some(Format::Tiff) {
+        return None;
+    }
+    let tags = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok()?;
+    match &tags.get_field(ICC_PROFILE, exif::In::PRIMARY)?.value {
+        exif::Value::Undefined(profile, _) | exif::Value::Byte(profile) => Some(profile.clone()),
+        _ => None,
+    }
 }
 
 /// Without transparency: on white, as a page would show it.

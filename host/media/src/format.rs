@@ -121,7 +121,7 @@ pub fn sniff(head: &[u8]) -> Option<Format> {
 fn iso_brand(head: &[u8]) -> Format {
     let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let brands = &head[8..head.len().min(length.max(12))];
-    for brand in std::iter::once(&brands[..4]).chain(brands.get(8..).unwrap_or(&[]).chunks_exact(4)) {
+    for brand in brands.get(..4).into_iter().chain(brands.get(8..).unwrap_or(&[]).chunks_exact(4)) {
         match brand {
             b"avif" | b"avis" => return Format::Avif,
             b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1" => return Format::Heic,
