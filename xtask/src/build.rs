@@ -11,11 +11,6 @@ use crate::{guests, kit, models, probe, web};
 /// Fetches, converts and compiles. What is there already costs nothing.
 pub fn everything() -> Result<()> {
     step("tools", || probe::ensure(false))?;
-    parts(&["--workspace"])
-}
-
-/// With these packages of the workspace.
-pub fn parts(packages: &[&str]) -> Result<()> {
     // Downloads wait for the network: they run beside the compiler.
     std::thread::scope(|scope| {
         let fetched = scope.spawn(|| {
@@ -24,16 +19,16 @@ pub fn parts(packages: &[&str]) -> Result<()> {
         });
         step("page", web::build)?;
         step("plugins", guests::build_all)?;
-        step("server", || run(cargo().args(["build", "--release", "--locked"]).args(packages)))?;
+        // The workspace, always: another choice of packages is another choice of their features, and would compile wasmtime and
+        // most other crates once more for the tests.
+        step("server", || run(cargo().args(["build", "--release", "--locked", "--workspace"])))?;
         fetched.join().map_err(|_| anyhow!("the thread that fetches panicked"))?
     })
 }
 
 /// Builds, then becomes the server: its signals and its exit code are the server's own.
 pub fn serve(args: &[String]) -> Result<()> {
-    step("tools", || probe::ensure(false))?;
-    // Not the workspace: whoever serves does not compile the tests.
-    parts(&["-p", "server"])?;
+    everything()?;
     let mut latent = Command::new(bin_dir().join("latent"));
     latent.current_dir(root()).args(args);
     let error = latent.exec();
