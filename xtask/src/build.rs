@@ -8,9 +8,14 @@ use anyhow::{Context as _, Result, anyhow};
 use crate::shell::{bin_dir, cargo, root, run, step};
 use crate::{guests, kit, models, probe, web};
 
-/// Fetches, converts and compiles. What is there already costs nothing.
+/// Probes, fetches, converts and compiles. What is there already costs nothing.
 pub fn everything() -> Result<()> {
     step("tools", || probe::ensure(false))?;
+    all()
+}
+
+/// The same, for those who have probed.
+pub fn all() -> Result<()> {
     // Downloads wait for the network: they run beside the compiler.
     std::thread::scope(|scope| {
         let fetched = scope.spawn(|| {
