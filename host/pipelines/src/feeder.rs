@@ -209,20 +209,30 @@ impl Feeder {
 
     /// How many were fed, and whether that was all.
     async fn feed(&self, pipeline: &Definition, wanted: &[Wanted]) -> Result<(usize, bool), GalleryError> {
-        let mut waiting = 0;
+        let mut waiting: HashMap<QueueName, u64> = HashMap::new();
+        let mut room = WINDOW;
         for queue in self.pipelines.queues() {
             let counts = self.gallery.queue().counts(&queue).await?;
-            waiting += counts.waiting + counts.delayed;
+            // What a paused queue holds is not in the way of the others.
+            if !counts.paused {
+                room = room.saturating_sub(counts.waiting + counts.delayed);
+            }
+            waiting.insert(queue, counts.waiting + counts.delayed);
         }
-        let room = WINDOW.saturating_sub(waiting);
         let before = self.stopped_at().get(&pipeline.name).copied();
         let store = self.gallery.store();
         let due = store.assets_due(&pipeline.name, wanted, before, i64::try_from(room).unwrap_or(i64::MAX)).await?;
         let mut jobs = Vec::new();
         for (asset, step, round) in &due {
-            match step {
-                Some(step) => jobs.push(job(pipeline, Some(step), *asset, Priority::Backfill)),
-                None => drop(store.close_asset(*asset, &pipeline.name, wanted, *round).await?),
+            let Some(step) = step else {
+                store.close_asset(*asset, &pipeline.name, wanted, *round).await?;
+                continue;
+            };
+            let job = job(pipeline, Some(step), *asset, Priority::Backfill);
+            let of_queue = waiting.entry(job.queue.clone()).or_default();
+            if *of_queue < WINDOW {
+                *of_queue += 1;
+                jobs.push(job);
             }
         }
         self.gallery.queue().push(&jobs).await?;
