@@ -1,6 +1,7 @@
 //! The one directory of a storage plugin: what leads out of it, what is too much, what a disk does not know.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -139,7 +140,7 @@ fn one_of_many_at_once_gets_the_name() {
                     scope.spawn(move || directory.place("a/name", &Blob::from_bytes(vec![at; 1_000]), false).is_ok())
                 })
                 .collect();
-            tasks.into_iter().filter(|_| true).map(|task| task.join().unwrap()).filter(|placed| *placed).count()
+            tasks.into_iter().map(|task| task.join().unwrap()).filter(|placed| *placed).count()
         });
         assert_eq!(placed, 1, "{can:?}");
         let bytes = fs::read(root.path().join("a/name")).unwrap();
@@ -208,7 +209,7 @@ fn what_a_dead_process_left_is_swept() {
     rustix::fs::flock(&living, rustix::fs::FlockOperation::LockExclusive).unwrap();
     Directory::at(root.path()).sweep();
     let left: HashSet<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["young", "living"].map(Into::into).into());
+    assert_eq!(left, HashSet::from(["young", "living"].map(OsString::from)));
     // A disk that is not mounted is no reason to fail.
     Directory::at(Path::new("/nonexistent")).sweep();
 }

@@ -410,7 +410,7 @@ fn a_tensor_without_numbers_is_worked_on_at_once() {
     ] {
         kernels::softmax(&mut [], axis);
         kernels::l2_normalize(&mut [], axis);
-        assert_eq!(kernels::gather::<f32>(&[], axis, &[0; 1_000]), Vec::<f32>::new());
+        assert!(kernels::gather::<f32>(&[], axis, &[0; 1_000]).is_empty());
     }
 }
 

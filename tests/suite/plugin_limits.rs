@@ -1,7 +1,7 @@
 //! What a guest can make the host do, hold and tell: each limit is reached by a guest of tests/guests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -152,26 +152,46 @@ async fn a_full_pool_is_nobodys_fault() {
     assert_eq!(look(&other).await, Ok(vec![]), "its circuit breaker must not be open");
 }
 
+/// A clock that stands until as many as the pool has slots ask for the time.
+struct Gate(FixedClock, Barrier);
+
+impl Clock for Gate {
+    fn now(&self) -> Timestamp {
+        self.1.wait();
+        self.0.now()
+    }
+}
+
 #[tokio::test]
 async fn warm_instances_make_room_for_others() {
-    let house = house();
-    let many =
-        OperatorGrant { ceiling: Ceiling { concurrency: Some(64), ..Ceiling::default() }, ..OperatorGrant::default() };
-    let warm = house.load_with("crop", "concurrency = 64\ndeadline = \"60s\"", &many).await.unwrap();
-    let calls: Vec<_> = (0..64)
+    const SLOTS: usize = 64;
+    let folder = tempfile::tempdir().unwrap();
+    let fixed = FixedClock::new(Timestamp::from_second(1_700_000_000).unwrap());
+    // All of them are under way at once, and all are warm afterwards.
+    let config = HostConfig { cache_dir: folder.path().join("compiled"), threads: SLOTS };
+    let lent = Lent { clock: Arc::new(Gate(fixed, Barrier::new(SLOTS))), ..Lent::default() };
+    let host = PluginHost::lending(&config, lent).unwrap();
+    let many = OperatorGrant {
+        ceiling: Ceiling { concurrency: Some(SLOTS), ..Ceiling::default() },
+        ..OperatorGrant::default()
+    };
+    let wasm = with_manifest(component("clock"), &manifest("concurrency = 64\ndeadline = \"60s\""));
+    let warm = host.load(wasm.into(), &many).await.unwrap();
+    // The one that described itself is warm, too.
+    let calls: Vec<_> = (0..SLOTS)
         .map(|_| {
             tokio::spawn({
-                let detector = warm.face_detector().unwrap();
-                async move { detector.detect(vec![picture(700, 700)]).await }
+                let warm = warm.clone();
+                async move { look(&warm).await }
             })
         })
         .collect();
     for call in calls {
-        let found = call.await.unwrap();
-        assert!(matches!(found.as_deref(), Ok([Ok(_)])), "{found:?}");
+        assert_eq!(call.await.unwrap(), Ok(vec![]));
     }
-    println!("{} instances are warm", warm.traffic().instances);
-    let other = house.load("nothing").await;
+    assert_eq!(warm.traffic().instances, SLOTS as u64);
+    let other = with_manifest(component("nothing"), &manifest("deadline = \"10s\""));
+    let other = host.load(other.into(), &OperatorGrant::default()).await.unwrap();
     assert_eq!(look(&other).await, Ok(vec![]));
 }
 

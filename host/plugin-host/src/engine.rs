@@ -112,6 +112,8 @@ fn pooling() -> wasmtime::Result<Engine> {
         .max_core_instances_per_component(CORE_INSTANCES as u32)
         .max_memories_per_component(MEMORIES as u32)
         .max_tables_per_component(TABLES as u32)
+        .max_memories_per_module(MEMORIES as u32)
+        .max_tables_per_module(TABLES as u32)
         .table_elements(TABLE_ELEMENTS)
         .max_component_instance_size(1 << 20)
         .max_core_instance_size(1 << 20)
