@@ -52,6 +52,8 @@ async fn an_unknown_queue_and_an_unknown_command_are_refused() {
     let client = app.sign_up().await;
     assert_eq!(client.put("/jobs/nonsense", &json!({ "command": "start" })).await.status, 400);
     assert_eq!(client.put("/jobs/thumbnailGeneration", &json!({ "command": "explode" })).await.status, 400);
+    assert_eq!(client.put("/jobs/facialRecognition", &json!({ "command": "pause" })).await.status, 400);
+    client.put("/jobs/facialRecognition", &json!({ "command": "start", "force": true })).await.ok();
 }
 
 #[tokio::test]

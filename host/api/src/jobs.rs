@@ -36,6 +36,9 @@ const QUEUES: &[(&str, Option<&str>)] = &[
     ("editor", None),
 ];
 
+/// Grouping faces into people is no queue of ours: it follows each face, and a pass over all of an owner's faces follows an import.
+const RECOGNITION: &str = "facialRecognition";
+
 pub fn routes() -> Routes {
     Routes::new().get("/jobs", "getQueuesLegacy", Access::Admin("job.read"), get_queues_legacy).put(
         "/jobs/{name}",
@@ -99,6 +102,9 @@ async fn run_queue_command_legacy(
         .iter()
         .find(|(known, _)| *known == name)
         .ok_or_else(|| ApiError::field("name", format!("there is no queue {name:?}")))?;
+    if name == RECOGNITION {
+        return recognise(&state, &body).await;
+    }
     let Some(ours) = ours else {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, format!("nothing here does the work of {name:?} yet")));
     };
@@ -112,4 +118,19 @@ async fn run_queue_command_legacy(
         Command::ClearFailed => queues.clear_dead(&queue).await.map_err(GalleryError::from)?,
     }
     Ok(Answer(queue_json(&state, Some(ours)).await?))
+}
+
+async fn recognise(state: &ApiState, body: &QueueCommand) -> Result<Answer<Value>> {
+    if !matches!(body.command, Command::Start) {
+        let why = format!("{RECOGNITION:?} has no queue: it can only be started");
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, why));
+    }
+    let (gallery, reset) = (state.gallery.clone(), body.force);
+    tokio::spawn(async move {
+        match gallery.people().recluster_all(reset).await {
+            Ok(owners) => tracing::info!(owners, "Grouped all faces anew"),
+            Err(error) => tracing::error!(%error, "Cannot group faces anew; start it again"),
+        }
+    });
+    Ok(Answer(queue_json(state, None).await?))
 }

@@ -25,7 +25,9 @@ impl Gallery {
 
     /// Bytes of an original.
     pub async fn original_bytes(&self, asset: &Asset) -> Result<Bytes> {
-        Ok(self.read(&asset.location, 0, None).await?.read().await?)
+        let blob = self.read(&asset.location, 0, None).await?;
+        media::check_len(blob.len()).map_err(|error| GalleryError::Invalid(error.to_string()))?;
+        Ok(blob.read().await?)
     }
 
     /// Bytes of the preview, if there is one.
