@@ -32,8 +32,9 @@ pub fn parts(packages: &[&str]) -> Result<()> {
 /// Builds, then becomes the server: its signals and its exit code are the server's own.
 pub fn serve(args: &[String]) -> Result<()> {
     step("tools", || probe::ensure(false))?;
-    // Not the workspace: whoever serves does not compile the tests.
-    parts(&["-p", "server"])?;
+    // Whoever serves does not compile the tests. With the features of the whole workspace nevertheless: with `-p server` they
+    // are others, and a later `cargo xtask test` would compile half of the dependencies again.
+    parts(&["--workspace", "--bin", "latent"])?;
     let mut latent = Command::new(bin_dir().join("latent"));
     latent.current_dir(root()).args(args);
     let error = latent.exec();
