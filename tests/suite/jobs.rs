@@ -73,6 +73,8 @@ async fn redis_emptied_with_fifty_jobs_waiting_loses_none() {
     let redis = redis::Client::open(app.settings.redis.url.as_str()).unwrap();
     let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
     let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+    // The pause is not lost with them.
+    client.put("/jobs/metadataExtraction", &json!({ "command": "resume" })).await.ok();
     for id in &ids {
         client.processed(id).await;
     }

@@ -11,11 +11,11 @@ use crate::{guests, kit, models, probe, web};
 /// Probes, fetches, converts and compiles. What is there already costs nothing.
 pub fn everything() -> Result<()> {
     step("tools", || probe::ensure(false))?;
-    all()
+    parts(&[])
 }
 
-/// The same, for those who have probed.
-pub fn all() -> Result<()> {
+/// The same for those who have probed. `targets`: of the server's workspace; none for all of them.
+pub fn parts(targets: &[&str]) -> Result<()> {
     // Downloads wait for the network: they run beside the compiler.
     std::thread::scope(|scope| {
         let fetched = scope.spawn(|| {
@@ -24,16 +24,17 @@ pub fn all() -> Result<()> {
         });
         step("page", web::build)?;
         step("plugins", guests::build_all)?;
-        // The workspace, always: another choice of packages is another choice of their features, and would compile wasmtime and
-        // most other crates once more for the tests.
-        step("server", || run(cargo().args(["build", "--release", "--locked", "--workspace"])))?;
+        // With the features of the whole workspace, always: with `-p server` they are others, and a later test would compile
+        // wasmtime and half of the other crates again.
+        step("server", || run(cargo().args(["build", "--release", "--locked", "--workspace"]).args(targets)))?;
         fetched.join().map_err(|_| anyhow!("the thread that fetches panicked"))?
     })
 }
 
 /// Builds, then becomes the server: its signals and its exit code are the server's own.
 pub fn serve(args: &[String]) -> Result<()> {
-    everything()?;
+    step("tools", || probe::ensure(false))?;
+    parts(&["--bin", "latent"])?;
     let mut latent = Command::new(bin_dir().join("latent"));
     latent.current_dir(root()).args(args);
     let error = latent.exec();

@@ -49,7 +49,8 @@ pub struct Counts {
 #[derive(Debug, Clone)]
 pub struct Claimed {
     pub job: Job,
-    /// How many workers have had it since it was pushed. More than one: those before died over it, or were killed.
+    /// How many workers have had it, or one about the same, and not said how it ended. More than one: they died over it, or were
+    /// killed.
     pub deliveries: u64,
     stream: String,
     entry: String,
@@ -134,8 +135,11 @@ impl Queue {
             match serde_json::from_str::<Job>(&body) {
                 Ok(mut job) => {
                     job.attempt += 1;
-                    let _: () = self.redis.clone().hdel(keys.waiting(), job.dedup_key()).await?;
-                    return Ok(Some(Claimed { job, deliveries, stream, entry }));
+                    // By what it is about: after each crash the reconciler pushes a twin, which is delivered for the first time.
+                    let mut noted = redis::pipe();
+                    noted.hdel(keys.waiting(), job.dedup_key()).ignore().hincr(keys.strikes(), job.subject(), 1);
+                    let (strikes,): (u64,) = noted.query_async(&mut self.redis.clone()).await?;
+                    return Ok(Some(Claimed { job, deliveries: deliveries.max(strikes), stream, entry }));
                 }
                 Err(error) => {
                     tracing::error!(%error, body, "A job in Redis is not one of ours: it becomes a dead letter");
@@ -154,8 +158,14 @@ impl Queue {
         Ok(())
     }
 
+    async fn survived(&self, claimed: &Claimed) -> Result<(), QueueError> {
+        let strikes = Keys::of(&claimed.job.queue).strikes();
+        Ok(self.redis.clone().hdel(strikes, claimed.job.subject()).await?)
+    }
+
     /// Done: gone from Redis, and from the dead letters if it was among them.
     pub async fn acknowledge(&self, claimed: &Claimed) -> Result<(), QueueError> {
+        self.survived(claimed).await?;
         let mut call = self.scripts.acknowledge.prepare_invoke();
         call.key(&claimed.stream).key(Keys::of(&claimed.job.queue).dead());
         call.arg(GROUP).arg(&claimed.entry).arg(claimed.job.subject());
@@ -165,6 +175,7 @@ impl Queue {
 
     /// Not begun, or not ended, because this worker stops: somebody else may have it at once.
     pub async fn give_back(&self, claimed: &Claimed) -> Result<(), QueueError> {
+        self.survived(claimed).await?;
         let job = Job { attempt: claimed.job.attempt.saturating_sub(1), ..claimed.job.clone() };
         let mut call = self.scripts.give_back.prepare_invoke();
         call.key(&claimed.stream).key(Keys::of(&job.queue).waiting());
@@ -175,6 +186,7 @@ impl Queue {
 
     /// Not done: again after `delay`.
     pub async fn retry(&self, claimed: &Claimed, delay: Duration) -> Result<(), QueueError> {
+        self.survived(claimed).await?;
         let mut call = self.scripts.retry.prepare_invoke();
         call.key(&claimed.stream).key(Keys::of(&claimed.job.queue).delayed());
         call.arg(GROUP).arg(&claimed.entry).arg(now_ms() + delay.as_millis() as u64).arg(text(&claimed.job)?);
@@ -190,6 +202,7 @@ impl Queue {
 
     /// Given up: a dead letter.
     pub async fn bury(&self, claimed: &Claimed) -> Result<(), QueueError> {
+        self.survived(claimed).await?;
         let keys = Keys::of(&claimed.job.queue);
         self.end(&claimed.stream, &keys, &claimed.entry, &claimed.job.subject(), &text(&claimed.job)?).await
     }
