@@ -1,5 +1,7 @@
 //! `latent`: the command line.
 
+mod allocator;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,10 +13,6 @@ use server::{Role, Settings, config, metrics};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use types::QueueName;
-
-// glibc keeps what threads freed; a photo server frees a lot.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A photo and video library of your own.
 ///
