@@ -1,6 +1,7 @@
 //! Bytes to upright sRGB pixels, under limits.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use fast_image_resize as fir;
 use image::{DynamicImage, ImageDecoder as _, ImageReader};
@@ -8,7 +9,7 @@ use moxcms::{ColorProfile, Layout, TransformOptions};
 use types::Size;
 
 use crate::pixels::scaled;
-use crate::{Format, MediaError, Pixels, jpeg, sniff};
+use crate::{Format, MediaError, Pixels, jpeg, scratch, sniff};
 
 /// What a decoder of untrusted bytes may use.
 #[derive(Debug, Clone)]
@@ -103,14 +104,15 @@ pub(crate) fn raw(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Res
 
 /// Scales to `to` (as it lies), then turns colours and orientation right on what is left.
 pub(crate) fn finish(raw: Raw, to: Size) -> Result<Pixels, MediaError> {
-    let mut rgb = if to == raw.size {
-        raw.rgb
+    let mut rgb: Arc<[u8]> = if to == raw.size {
+        Arc::from(&raw.rgb[..])
     } else {
         let lanczos = fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3);
         scaled(&raw.rgb, raw.size, to, &fir::ResizeOptions::new().resize_alg(lanczos).use_alpha(false))?
     };
+    scratch::keep(raw.rgb);
     if let Some(icc) = &raw.icc {
-        to_srgb(&mut rgb, icc);
+        to_srgb(Arc::make_mut(&mut rgb), icc);
     }
     let (size, rgb) = upright(rgb, to, raw.orientation);
     Pixels::new(size.width, size.height, rgb)
@@ -135,7 +137,7 @@ fn to_srgb(rgb: &mut [u8], icc: &[u8]) {
 }
 
 /// Applies EXIF's orientation.
-fn upright(rgb: Vec<u8>, size: Size, orientation: u8) -> (Size, Vec<u8>) {
+fn upright(rgb: Arc<[u8]>, size: Size, orientation: u8) -> (Size, Arc<[u8]>) {
     if orientation <= 1 {
         return (size, rgb);
     }
@@ -158,7 +160,7 @@ fn upright(rgb: Vec<u8>, size: Size, orientation: u8) -> (Size, Vec<u8>) {
             out.extend_from_slice(&rgb[at..at + 3]);
         }
     }
-    (Size { width: out_width as u32, height: out_height as u32 }, out)
+    (Size { width: out_width as u32, height: out_height as u32 }, out.into())
 }
 
 /// PNG, WebP, GIF, TIFF, BMP, and JPEGs that turbojpeg does not take.

@@ -6,7 +6,7 @@ use turbojpeg::{Colorspace, Compressor, Decompressor, Image, PixelFormat, Scalin
 use types::Size;
 
 use crate::decode::{Limits, Raw};
-use crate::{MediaError, Pixels, cmyk};
+use crate::{MediaError, Pixels, cmyk, scratch};
 
 thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
@@ -57,7 +57,7 @@ pub fn decode(bytes: &[u8], short_side: Option<u32>, limits: &Limits) -> Result<
         limits.check_decoded(width as u32, height as u32)?;
         decompressor.set_scaling_factor(factor).map_err(damaged)?;
         let (channels, format) = if inks { (4, PixelFormat::CMYK) } else { (3, PixelFormat::RGB) };
-        let mut pixels = vec![0; width * height * channels];
+        let mut pixels = scratch::take(width * height * channels);
         let image = Image { pixels: &mut pixels[..], width, pitch: width * channels, height, format };
         match decompressor.decompress(bytes, image) {
             Err(error) if !is_harmless(&error) => return Err(damaged(error)),

@@ -11,6 +11,7 @@ mod jpeg;
 mod metadata;
 mod pixels;
 mod places;
+mod scratch;
 mod thumbnails;
 
 pub use codec::{Codec, encode};
@@ -20,4 +21,5 @@ pub use format::{Format, by_extension, extensions, sniff};
 pub use metadata::{Metadata, Sidecar, metadata, offset_name, parse_offset, sidecar};
 pub use pixels::{Channels, Filter, Fit, Layout, Pixels, TensorOptions, crop, fill_tensor, resize, tensor, warp};
 pub use places::{Place, place, time_zone_at};
+pub use scratch::cool;
 pub use thumbnails::{ThumbnailSpec, Thumbnails, thumbnails};

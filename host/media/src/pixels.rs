@@ -82,6 +82,11 @@ thread_local! {
     static RESIZER: RefCell<fir::Resizer> = RefCell::new(fir::Resizer::new());
 }
 
+/// Gives back the resizer's buffers of this thread.
+pub(crate) fn cool() {
+    RESIZER.set(fir::Resizer::new());
+}
+
 fn algorithm(filter: Filter) -> fir::ResizeAlg {
     match filter {
         Filter::Nearest => fir::ResizeAlg::Nearest,
@@ -127,11 +132,14 @@ pub fn resize(pixels: &Pixels, to: Size, fit: Fit, filter: Filter) -> Result<Pix
 }
 
 /// Also for pixels that are not an image of ours yet: not upright, not in sRGB.
-pub(crate) fn scaled(rgb: &[u8], from: Size, to: Size, options: &fir::ResizeOptions) -> Result<Vec<u8>, MediaError> {
+pub(crate) fn scaled(rgb: &[u8], from: Size, to: Size, options: &fir::ResizeOptions) -> Result<Arc<[u8]>, MediaError> {
     let invalid = |error: &dyn std::fmt::Display| MediaError::Invalid(format!("cannot resize: {error}"));
     let source = TypedImageRef::<U8x3>::from_buffer(from.width, from.height, rgb).map_err(|error| invalid(&error))?;
-    let mut out = vec![0; to.width as usize * to.height as usize * 3];
-    let mut target = TypedImage::<U8x3>::from_buffer(to.width, to.height, &mut out).map_err(|error| invalid(&error))?;
+    let out = Arc::<[u8]>::new_zeroed_slice(to.width as usize * to.height as usize * 3);
+    // SAFETY: all bits zero is the number 0.
+    let mut out = unsafe { out.assume_init() };
+    let pixels = Arc::make_mut(&mut out);
+    let mut target = TypedImage::<U8x3>::from_buffer(to.width, to.height, pixels).map_err(|error| invalid(&error))?;
     RESIZER
         .with_borrow_mut(|resizer| resizer.resize_typed(&source, &mut target, options))
         .map_err(|error| invalid(&error))?;

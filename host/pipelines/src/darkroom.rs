@@ -5,11 +5,16 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use gallery::GalleryError;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+/// After so long without a picture, what was kept for the next is given back.
+const IDLE: Duration = Duration::from_secs(5);
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -28,9 +33,12 @@ impl Darkroom {
             let waiting = waiting.clone();
             std::thread::Builder::new().name(format!("darkroom-{at}")).spawn(move || {
                 loop {
-                    let next = waiting.lock().recv();
-                    let Ok(work) = next else { return };
-                    work();
+                    let next = waiting.lock().recv_timeout(IDLE);
+                    match next {
+                        Ok(work) => work(),
+                        Err(RecvTimeoutError::Timeout) => media::cool(),
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
                 }
             })?;
         }

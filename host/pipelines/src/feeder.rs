@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AssetId, Job, JobId, JobKind, Priority, QueueName};
 
 use crate::recipe::recipe;
-use crate::{Definition, Pipelines};
+use crate::{Definition, Pipelines, Step};
 
 const OUTBOX_BATCH: i64 = 500;
 /// Jobs of the reconciler that wait at most.
@@ -160,7 +160,7 @@ impl Feeder {
                 }
                 store.open_assets(&pipeline.name, &assets).await?;
                 failpoint::hit("outbox.opened");
-                let job = |(asset, _): &(AssetId, bool)| job(pipeline, None, *asset, Priority::Interactive);
+                let job = |(asset, _): &(AssetId, bool)| job(pipeline, first(pipeline), *asset, Priority::Interactive);
                 self.gallery.queue().push(&assets.iter().map(job).collect::<Vec<Job>>()).await?;
             }
             failpoint::hit("outbox.pushed");
@@ -223,16 +223,16 @@ impl Feeder {
         let store = self.gallery.store();
         let due = store.assets_due(&pipeline.name, wanted, before, i64::try_from(room).unwrap_or(i64::MAX)).await?;
         let mut jobs = Vec::new();
-        for (asset, step, round) in &due {
-            let Some(step) = step else {
+        for (asset, steps, round) in &due {
+            if steps.is_empty() {
                 store.close_asset(*asset, &pipeline.name, wanted, *round).await?;
-                continue;
-            };
-            let job = job(pipeline, Some(step), *asset, Priority::Backfill);
-            let of_queue = waiting.entry(job.queue.clone()).or_default();
-            if *of_queue < WINDOW {
-                *of_queue += 1;
-                jobs.push(job);
+            }
+            for queue in ready(pipeline, steps) {
+                let of_queue = waiting.entry(queue.clone()).or_default();
+                if *of_queue < WINDOW {
+                    *of_queue += 1;
+                    jobs.push(job(pipeline, queue.clone(), *asset, Priority::Backfill));
+                }
             }
         }
         self.gallery.queue().push(&jobs).await?;
@@ -316,9 +316,20 @@ fn seconds_since_1970() -> i64 {
 }
 
 /// A job waits in the queue of the step that it begins with; `None`: the first.
-fn job(pipeline: &Definition, step: Option<&str>, asset: AssetId, priority: Priority) -> Job {
+/// The queues of the steps that are due and wait for none that is: one that is paused is not in the way of another.
+fn ready<'a>(pipeline: &'a Definition, due: &[String]) -> Vec<&'a QueueName> {
+    let is_ready = |step: &&Step| due.contains(&step.id) && !step.after.iter().any(|after| due.contains(after));
+    let mut queues: Vec<&QueueName> = pipeline.steps.iter().filter(is_ready).map(|step| &step.queue).collect();
+    queues.dedup();
+    queues
+}
+
+/// In the queue of the step that comes first, where nothing has been done yet.
+fn first(pipeline: &Definition) -> QueueName {
+    pipeline.steps.first().map_or_else(|| QueueName(pipeline.name.clone()), |step| step.queue.clone())
+}
+
+fn job(pipeline: &Definition, queue: QueueName, asset: AssetId, priority: Priority) -> Job {
     let kind = JobKind::Pipeline { pipeline: pipeline.name.clone(), asset, steps: Vec::new(), force: false };
-    let step = step.and_then(|id| pipeline.steps.iter().find(|step| step.id == *id)).or(pipeline.steps.first());
-    let queue = step.map_or_else(|| QueueName(pipeline.name.clone()), |step| step.queue.clone());
     Job { id: JobId::generate(), queue, priority, kind, attempt: 0 }
 }

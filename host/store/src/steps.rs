@@ -188,7 +188,8 @@ impl Store {
         Ok(client.execute(&statement, &[&pipeline, &steps, &recipes]).await?)
     }
 
-    /// Open assets, newest first, each with the first step that it is due for (`None`: with none any more) and its round.
+    /// Open assets, newest first, each with the steps that it is due for, in the order of `wanted` (maybe none any more), and its
+    /// round.
     /// `before`: page on from there.
     pub async fn assets_due(
         &self,
@@ -196,16 +197,16 @@ impl Store {
         wanted: &[Wanted],
         before: Option<AssetId>,
         limit: i64,
-    ) -> Result<Vec<(AssetId, Option<String>, i32)>> {
+    ) -> Result<Vec<(AssetId, Vec<String>, i32)>> {
         let (steps, recipes) = columns(wanted);
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT o.asset_id, (
+                "SELECT o.asset_id, ARRAY(
                     SELECT w.step FROM unnest($2::text[], $3::text[]) WITH ORDINALITY w(step, recipe, at)
                     WHERE NOT EXISTS (SELECT FROM step_result r WHERE r.asset_id = o.asset_id AND r.pipeline = $1
                         AND r.step = w.step AND r.recipe = w.recipe)
-                    ORDER BY w.at LIMIT 1), o.round
+                    ORDER BY w.at), o.round
                  FROM asset_open o WHERE o.pipeline = $1 AND ($4::uuid IS NULL OR o.asset_id < $4)
                  ORDER BY o.asset_id DESC LIMIT $5",
             )
