@@ -189,7 +189,7 @@ fn fill_in(settings: &mut Settings) {
             *value = otherwise;
         }
     };
-    or(&mut settings.workers.concurrency, cores);
+    or(&mut settings.workers.concurrency, 2 * cores);
     or(&mut settings.workers.decoding, cores);
     or(&mut settings.plugin_host.threads, cores.min(4));
     or(&mut settings.inference.parallel, cores);
