@@ -67,10 +67,10 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
 fn constants(source: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for part in source.split("const ").skip(1) {
-        if let Some((name, value)) = part.split_once(": &str =") {
-            if let Some(text) = value.trim_start().starts_with('"').then(|| literals(value).remove(0)) {
-                found.insert(name.to_owned(), text);
-            }
+        if let Some((name, value)) = part.split_once(": &str =")
+            && value.trim_start().starts_with('"')
+        {
+            found.insert(name.to_owned(), literals(value).remove(0));
         }
     }
     found

@@ -160,13 +160,12 @@ fn wait_until_ready(supervisor: &Supervisor, cluster: &Cluster, log: &Path, from
         match own.as_ref().map(|(_, state)| &**state) {
             Some("ready") => return Ok(()),
             // It recovers from a crash: to give up would only begin that again.
-            Some("starting") => {
-                if begin.elapsed() > next_word {
-                    tracing::info!(log = %log.display(), "PostgreSQL recovers from a crash and is not ready yet");
-                    begin = Instant::now();
-                    next_word = Duration::from_secs(30);
-                }
+            Some("starting") if begin.elapsed() > next_word => {
+                tracing::info!(log = %log.display(), "PostgreSQL recovers from a crash and is not ready yet");
+                begin = Instant::now();
+                next_word = Duration::from_secs(30);
             }
+            Some("starting") => {}
             _ if begin.elapsed() > START_LIMIT => return failed("it was not ready within a minute"),
             _ if supervisor.ended() >= TRIES && !is_passing(log, from) => return failed("it ended at once"),
             _ => {}

@@ -105,16 +105,14 @@ pub async fn start(
 
 /// A queue that nobody fills would be waited at for ever.
 fn known(asked: &[QueueName], queues: &[QueueName]) -> Result<()> {
-    for queue in asked.iter().filter(|queue| !queues.contains(queue)) {
-        let likeness = |other: &&QueueName| strsim::jaro_winkler(&queue.0, &other.0);
-        let nearest = queues.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let hint = match nearest.filter(|nearest| likeness(nearest) > 0.7) {
-            Some(nearest) => format!("did you mean {:?}?", nearest.0),
-            None => format!("there are {}", queues.iter().map(|queue| &*queue.0).collect::<Vec<_>>().join(", ")),
-        };
-        bail!("no pipeline has a queue {:?}; {hint}", queue.0);
-    }
-    Ok(())
+    let Some(queue) = asked.iter().find(|queue| !queues.contains(queue)) else { return Ok(()) };
+    let likeness = |other: &&QueueName| strsim::jaro_winkler(&queue.0, &other.0);
+    let nearest = queues.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let hint = match nearest.filter(|nearest| likeness(nearest) > 0.7) {
+        Some(nearest) => format!("did you mean {:?}?", nearest.0),
+        None => format!("there are {}", queues.iter().map(|queue| &*queue.0).collect::<Vec<_>>().join(", ")),
+    };
+    bail!("no pipeline has a queue {:?}; {hint}", queue.0);
 }
 
 async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {

@@ -121,7 +121,7 @@ impl Marker {
         let written = || -> std::io::Result<()> {
             let staging = self.path.with_extension("new");
             let mut file = File::create(&staging)?;
-            write!(file, "{WORDS}{ID}{}\n", self.library)?;
+            writeln!(file, "{WORDS}{ID}{}", self.library)?;
             file.sync_all()?;
             fs::rename(&staging, &self.path)?;
             File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
