@@ -27,7 +27,7 @@ pub struct Tokenizer {
 
 enum Kind {
     WordPiece(WordPiece),
-    Bpe(Bpe),
+    Bpe(Box<Bpe>),
 }
 
 /// Pieces to their numbers.
@@ -56,7 +56,7 @@ impl Tokenizer {
         let own_pad = file.padding.map(|padding| padding.pad_id);
         let own_context = file.truncation.map(|truncation| truncation.max_length as usize);
         if is_bpe {
-            let kind = Kind::Bpe(Bpe::new(file.model, end)?);
+            let kind = Kind::Bpe(Box::new(Bpe::new(file.model, end)?));
             let (pad, context) = (own_pad.unwrap_or(end), own_context.unwrap_or(77));
             return Ok(Self { kind, start, end, pad, context, fill: true });
         }

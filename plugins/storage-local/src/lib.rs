@@ -89,7 +89,7 @@ impl Storage for Local {
                 break;
             }
             match files::rename(&location, &path) {
-                Ok(()) => return files::stat(&path)?.map(stored).ok_or_else(|| Error::NotFound(path)),
+                Ok(()) => return files::stat(&path)?.map(stored).ok_or(Error::NotFound(path)),
                 Err(Error::Exists(_)) => {}
                 Err(error) => return Err(error),
             }
