@@ -33,7 +33,7 @@ pub fn through_http(place: &Place, report: &mut Report) -> Result<()> {
     let texts = texts(WARM_UP + QUERIES);
     runtime()?.block_on(async {
         let library = Library::new(place).await?;
-        let server = Server::start_as(place, "serve", &settings(&library)?).await?;
+        let server = Server::start_as(place, "all", &settings(&library)?).await?;
         let owner = UserId(server.user.parse().context("a user's id")?);
         let name = embedding_space(&embedder);
         let space = library.store.space(SpaceKind::Asset, &name.name, name.dimensions, None).await?;
@@ -58,7 +58,8 @@ pub fn through_http(place: &Place, report: &mut Report) -> Result<()> {
     })
 }
 
-/// The server on the library's database, with nothing to do: the photos are no files, and must not be looked at.
+/// The server on the library's database, with nothing to do: the photos are no files, and must not be looked at. In the role `all`,
+/// since half of its services are embedded.
 fn settings(library: &Library) -> Result<String> {
     let pipelines = library.folder.path().join("pipelines");
     std::fs::create_dir(&pipelines)?;

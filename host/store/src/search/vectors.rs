@@ -21,7 +21,7 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { exact_up_to: 5_000, ef: 200, max_scanned: 20_000 }
+        Self { exact_up_to: 12_000, ef: 120, max_scanned: 20_000 }
     }
 }
 
@@ -67,7 +67,7 @@ impl Store {
         }
         let found = self.rank(space, filter, wanted, limit, Some(tuning)).await?;
         // The scan gave up early: there are more that pass the filter, but far away. Few enough to look at each?
-        if (found.len() as i64) < limit.min(estimate) && estimate <= 20 * tuning.exact_up_to {
+        if (found.len() as i64) < limit.min(estimate) && estimate <= 8 * tuning.exact_up_to {
             return self.rank(space, filter, wanted, limit, None).await;
         }
         Ok(found)
