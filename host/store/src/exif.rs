@@ -95,12 +95,14 @@ impl Store {
     }
 }
 
+/// The row of the asset is locked before that of what is known of it, as whoever corrects it does: in the other order the two would wait
+/// for each other, and PostgreSQL would end one of them.
 const SAVE: &str =
     "INSERT INTO asset_exif (asset_id, make, model, lens_model, exposure_time, f_number, focal_length, iso,
         orientation, latitude, longitude, city, state, country, description, rating, time_zone, date_time_original,
         exif_image_width, exif_image_height, projection_type, fps)
      SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22
-     FROM asset WHERE id = $1
+     FROM asset WHERE id = $1 FOR NO KEY UPDATE
      ON CONFLICT (asset_id) DO UPDATE SET make = excluded.make, model = excluded.model,
         lens_model = excluded.lens_model, exposure_time = excluded.exposure_time, f_number = excluded.f_number,
         focal_length = excluded.focal_length, iso = excluded.iso, orientation = excluded.orientation,
