@@ -3,8 +3,10 @@
 mod check;
 pub mod compose;
 pub mod config;
+mod grants;
 pub mod metrics;
 pub mod models;
+mod plugin_state;
 mod plugins;
 pub mod settings;
 mod storage;
