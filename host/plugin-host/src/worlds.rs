@@ -193,7 +193,10 @@ impl World {
             "http" if asked.http.is_empty() => unasked("http = [\"https://api.example.org\"]"),
             "http" => {
                 let all: Vec<String> = asked.http.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
-                Some(format!("it asks for {}. Write into the settings: {section} http = [\"https://...\"]", all.join(", ")))
+                Some(format!(
+                    "it asks for {}. Write into the settings: {section} http = [\"https://...\"]",
+                    all.join(", ")
+                ))
             }
             "secrets" if !grant.secrets.is_empty() => None,
             "secrets" if asked.secrets.is_empty() => unasked("secrets = [\"key\"]"),
@@ -247,9 +250,7 @@ impl Exports {
         }
     }
 
-    pub fn storage(
-        &self,
-    ) -> wasmtime::Result<&crate::bindings::storage::exports::latent::plugin::storage::Guest> {
+    pub fn storage(&self) -> wasmtime::Result<&crate::bindings::storage::exports::latent::plugin::storage::Guest> {
         match self {
             Self::Storage(exports) => Ok(exports.latent_plugin_storage()),
             _ => wasmtime::bail!("this plugin stores nothing"),

@@ -6,7 +6,7 @@ pub mod config;
 mod grants;
 pub mod metrics;
 pub mod models;
-mod plugin_state;
+pub mod plugin_state;
 mod plugins;
 pub mod settings;
 mod storage;
