@@ -17,6 +17,7 @@ mod crossing;
 mod detector;
 #[path = "../../plugins/face-detection/src/embedder.rs"]
 mod embedder;
+mod hostile;
 mod house;
 #[expect(dead_code, reason = "the plugins' SDK has more than a twin calls")]
 #[path = "../../plugins/sdk/src/image.rs"]
@@ -81,6 +82,8 @@ type Bench = fn(&Place, &mut Report) -> anyhow::Result<()>;
 const BENCHES: &[(&str, Bench)] = &[
     ("thumbs", thumbs::beside_sharp),
     ("call", call::overhead),
+    ("runaway", hostile::runaway),
+    ("hostile", hostile::beside_a_server),
     ("faces", paths::faces),
     ("storage", crossing::storage),
     ("search", search::nearest),

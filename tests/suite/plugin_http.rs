@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +14,11 @@ use plugin_host::http::{Origin as Address, OriginPattern, Reach, Resolver, reach
 use plugin_host::{
     BoundSecret, Ceiling, HostConfig, HttpOrigin, Lent, OperatorGrant, Plugin, PluginHost, SecretText, Time,
 };
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tests::guests::probe;
 use tests::origin::{Origin, Reply};
 
 use crate::plugin_kv::Memory;
@@ -61,12 +64,6 @@ impl Lab {
         let plugin = self.host.load(probe(), grant).await.unwrap();
         Probe { storage: plugin.storage(), plugin }
     }
-}
-
-/// The component that `cargo xtask build` has made.
-pub fn probe() -> bytes::Bytes {
-    let path = tests::bin_dir().join("../guests/probe.wasm");
-    std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run `cargo xtask build`", path.display())).into()
 }
 
 /// The loaded probe.
@@ -362,8 +359,8 @@ async fn a_secret_goes_to_its_origin_and_never_comes_back() {
     assert_eq!(other.connections(), 0);
     // Elsewhere it is text.
     let url = format!("{}/?${{secret:key}}", server.url());
-    let (kind, _) = probe.refusal(send(url, "x")).await;
-    assert_eq!(kind, "invalid");
+    assert_eq!(probe.tell(send(url, "x")).await["status"], 200);
+    assert_eq!(server.seen().pop().unwrap().path, "/?${secret:key}");
 }
 
 #[tokio::test]
@@ -482,7 +479,7 @@ async fn parts_of_a_file_go_side_by_side() {
     let stored = probe.storage.put(&object("parts", &bytes), &blob).await.unwrap();
     let wanted: Vec<String> = bytes.chunks(100_000).map(|part| hex::encode(Sha256::digest(part))).collect();
     assert_eq!(stored.etag.unwrap(), wanted.join(","));
-    assert!((2..=4).contains(&server.connections()), "{} connections", server.connections());
+    assert!(server.connections() >= 2, "one after the other");
     assert_eq!(probe.plugin.traffic().payload, 0);
 }
 
@@ -495,9 +492,9 @@ async fn a_body_that_nobody_reads_is_not_fetched() {
     let blob = probe.storage.get("a", 0, None).await.unwrap();
     assert_eq!(blob.next(0, 10).await.unwrap(), &b"xxxxxxxxxx"[..]);
     // Buffers of two sockets and one of ours.
-    let mut last = u64::MAX;
+    let last = AtomicU64::new(u64::MAX);
     let sent = tests::eventually("the server is told to wait", async || {
-        let before = std::mem::replace(&mut last, server.sent());
+        let before = last.swap(server.sent(), Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(50)).await;
         (before == server.sent()).then_some(before)
     })
@@ -537,7 +534,7 @@ async fn requests_side_by_side_are_answered_in_their_order() {
             _ => assert_eq!(answer["body"], format!("/{at}"), "{answer}"),
         }
     }
-    assert!((2..=5).contains(&server.connections()), "{}", server.connections());
+    assert!(server.connections() >= 2, "one after the other");
     let many: Vec<&str> = vec!["http://127.0.0.1:1/"; 65];
     let answers = probe.tell(json!({ "do": "all", "urls": many, "at_once": 5 })).await;
     assert!(answers.as_array().unwrap().iter().all(|answer| answer["error"] == "limit"), "{answers}");
@@ -556,6 +553,12 @@ async fn a_server_that_says_nothing_is_given_up_and_the_plugin_told() {
         }
     }
     tests::eventually("the connections end", async || (server.open() == 0).then_some(())).await;
+    let slow = Origin::start(|_| Reply::Drip).await;
+    let probe = Lab::new().probe(&OperatorGrant { ceiling, ..granted(&[&slow.url()]) }).await;
+    for command in [json!({ "do": "send", "url": slow.url() }), json!({ "do": "splice", "url": slow.url() })] {
+        assert_eq!(probe.refusal(command).await.0, "timeout");
+    }
+    tests::eventually("the connections end", async || (slow.open() == 0).then_some(())).await;
     let nobody = Origin::start(|_| Reply::Silence).await.url();
     let probe = Lab::new().probe(&granted(&[&nobody])).await;
     assert_eq!(probe.refusal(json!({ "do": "send", "url": nobody })).await.0, "unavailable");
@@ -607,23 +610,31 @@ async fn what_was_not_granted_is_refused_by_name_with_what_to_write() {
         Ok(_) => panic!("it was loaded"),
         Err(error) => error.to_string(),
     };
-    insta::assert_snapshot!(refusal(&OperatorGrant::default()).await, @"");
+    let says = async |grant: &OperatorGrant, words: &str| {
+        let text = refusal(grant).await;
+        assert!(text.contains(words), "{text}");
+    };
+    let line = "test.probe needs latent:plugin/http@0.1.0, which was not granted: it asks for \"*\". Write into the settings: \
+                [storage.backend.<name>] http = [\"https://...\"]";
+    says(&OperatorGrant::default(), line).await;
     let no_secret = OperatorGrant { secrets: BTreeMap::new(), ..granted(&["https://a.example"]) };
-    insta::assert_snapshot!(refusal(&no_secret).await, @"");
+    let line = "needs latent:plugin/secrets@0.1.0, which was not granted: it asks for key, other. Write into the settings: \
+                [storage.backend.<name>] secrets.key = { env = \"...\", origin = \"https://...\" }";
+    says(&no_secret, line).await;
     let elsewhere = OperatorGrant { http: vec![meant("https://b.example")], ..granted(&["https://a.example"]) };
-    insta::assert_snapshot!(refusal(&elsewhere).await, @"");
+    says(&elsewhere, "the secret \"key\" is bound to https://a.example, which is not granted").await;
     let mut unknown = granted(&["https://a.example"]);
     let key = unknown.secrets["key"].clone();
     unknown.secrets.insert("kee".into(), key.clone());
-    insta::assert_snapshot!(refusal(&unknown).await, @"");
+    says(&unknown, "it has no use for a secret \"kee\"; it asks for key, other").await;
     let mut short = granted(&["https://a.example"]);
     short.secrets.insert("key".into(), BoundSecret { value: SecretText::new("1234567"), ..key });
-    insta::assert_snapshot!(refusal(&short).await, @"");
+    says(&short, "the secret \"key\": it has 7 bytes; a secret has at least 8").await;
     let ca = OperatorGrant {
         http: vec![HttpOrigin { ca: Some("/nonexistent.pem".into()), ..meant("https://a.example") }],
         ..granted(&["https://a.example"])
     };
-    assert!(refusal(&ca).await.contains("the certificates in /nonexistent.pem"));
+    says(&ca, "the certificates in /nonexistent.pem").await;
 }
 
 #[test]
@@ -631,4 +642,52 @@ fn a_secret_is_not_shown() {
     let grant = granted(&["https://a.example"]);
     let shown = format!("{grant:?} {}", serde_json::to_string(&grant.secrets["key"].value).unwrap());
     assert!(!shown.contains(SECRET) && shown.contains("***"), "{shown}");
+}
+
+/// Speaks TLS with the certificate of the tests, which is for `localhost` and signed by nobody else, before a server that does not.
+async fn with_tls(behind: std::net::SocketAddr) -> u16 {
+    let folder = tests::root().join("tests/fixtures/tls");
+    let certificate = CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(stream).await?;
+                let mut server = tokio::net::TcpStream::connect(behind).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn https_trusts_whom_the_operator_trusts_and_no_other_name() {
+    let server = Origin::start(|_| Reply::text("safe")).await;
+    let port = with_tls(server.address).await;
+    let own = Some(tests::root().join("tests/fixtures/tls/cert.pem"));
+    let ask = async |url: String, ca: Option<std::path::PathBuf>| {
+        let grant = OperatorGrant { http: vec![HttpOrigin { ca, ..meant(&url) }], ..granted(&[&url]) };
+        Lab::new().probe(&grant).await.tell(json!({ "do": "send", "url": url })).await
+    };
+    let by_name = format!("https://localhost:{port}");
+    assert_eq!(ask(by_name.clone(), own.clone()).await["body"], "safe");
+    for (url, ca) in [
+        (by_name, None),
+        (format!("https://127.0.0.2:{port}"), own.clone()),
+        (format!("https://127.0.0.1:{port}"), None),
+    ] {
+        let answer = ask(url.clone(), ca).await;
+        assert_eq!(answer["error"], "unavailable", "{url}: {answer}");
+    }
+    // Plain words to a server that speaks TLS, and TLS to one that does not.
+    assert_eq!(ask(format!("http://localhost:{port}"), None).await["error"], "unavailable");
+    assert_eq!(ask(format!("https://localhost:{}", server.address.port()), own).await["error"], "unavailable");
 }

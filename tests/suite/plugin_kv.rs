@@ -14,7 +14,9 @@ use server::plugin_state::PluginState;
 use tests::Database;
 use types::{Clock as _, FixedClock};
 
-use crate::plugin_http::{Probe, granted, probe};
+use tests::guests::probe;
+
+use crate::plugin_http::{Probe, granted};
 
 /// A store for tests that are about something else.
 #[derive(Default)]

@@ -4,6 +4,8 @@ mod app;
 mod client;
 pub mod contract;
 mod database;
+pub mod guests;
+pub mod hostile;
 pub mod origin;
 pub mod photos;
 mod program;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// A request, as it came.
@@ -28,6 +28,8 @@ pub enum Reply {
     Raw(Vec<Vec<u8>>),
     /// Nothing, for ever.
     Silence,
+    /// A byte at a time of a body that would take hours.
+    Drip,
     /// A body without end; with its length where one is given.
     Endless(Option<u64>),
 }
@@ -69,7 +71,11 @@ impl Reply {
 impl Origin {
     /// Answers every request by `handler`.
     pub async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        // What nobody takes does not pile up in the machine.
+        socket.set_send_buffer_size(32 << 10).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1_024).unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, counts) = (Arc::<Mutex<Vec<Seen>>>::default(), Arc::<Counts>::default());
         let handler: Arc<Handler> = Arc::new(handler);
@@ -145,8 +151,15 @@ async fn talk(stream: TcpStream, handler: &Handler, seen: &Mutex<Vec<Seen>>, cou
             }
             Reply::Silence => {
                 // Until the other side goes.
-                stream.read(&mut [0; 1]).await?;
+                stream.read_u8().await?;
                 return Ok(());
+            }
+            Reply::Drip => {
+                stream.write_all(b"HTTP/1.1 200 Test\r\ncontent-length: 1000000\r\n\r\n").await?;
+                loop {
+                    stream.write_all(b".").await?;
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
             }
             Reply::Endless(len) => return endless(&mut stream, len, counts).await,
         }

@@ -17,6 +17,8 @@ pub struct Plugins {
     pub embedder: Option<Embedder>,
     /// That pipelines may name beside these, as fallbacks for instance.
     pub others: Vec<Arc<Plugin>>,
+    /// Ids of those that are installed and were not started, because they are in quarantine: what they have to do waits.
+    pub quarantined: Vec<String>,
 }
 
 /// A plugin by what it does.
@@ -27,12 +29,21 @@ pub enum Looker {
 }
 
 impl Plugins {
+    /// Is it installed, though it does nothing until somebody decides?
+    pub fn is_quarantined(&self, name: &str) -> bool {
+        self.quarantined.iter().any(|id| is_called(id, name))
+    }
+
+    /// Every one of them.
+    pub fn all(&self) -> Vec<Arc<Plugin>> {
+        let first = self.face_detector.iter().map(|detector| detector.plugin().clone());
+        let second = self.embedder.iter().map(|embedder| embedder.plugin().clone());
+        first.chain(second).chain(self.others.iter().cloned()).collect()
+    }
+
     /// `latent.face-detection`, or `face-detection` for short.
     pub fn named(&self, name: &str) -> Option<Looker> {
-        let is_meant = |plugin: &Plugin| {
-            let id = &plugin.manifest().id;
-            id == name || id.strip_prefix("latent.") == Some(name)
-        };
+        let is_meant = |plugin: &Plugin| is_called(&plugin.manifest().id, name);
         if let Some(detector) = self.face_detector.as_ref().filter(|detector| is_meant(detector.plugin())) {
             return Some(Looker::Faces(detector.clone()));
         }
@@ -43,6 +54,10 @@ impl Plugins {
         let faces = plugin.face_detector().map(Looker::Faces);
         faces.or_else(|| plugin.embedder().map(Looker::Embedder))
     }
+}
+
+fn is_called(id: &str, name: &str) -> bool {
+    id == name || id.strip_prefix("latent.") == Some(name)
 }
 
 impl Looker {

@@ -29,7 +29,7 @@ impl Pipelines {
     /// # Errors
     /// The first that is not, with the file and the line of its step.
     pub fn check(&self, plugins: &gallery::Plugins) -> Result<(), DefinitionError> {
-        let is_missing = |name: &&String| plugins.named(name).is_none();
+        let is_missing = |name: &&String| plugins.named(name).is_none() && !plugins.is_quarantined(name);
         for (definition, step) in
             self.iter().flat_map(|pipeline| pipeline.steps.iter().map(move |step| (pipeline, step)))
         {

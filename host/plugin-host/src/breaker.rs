@@ -12,6 +12,8 @@ const IN_A_ROW: u32 = 5;
 const WINDOW: u32 = 20;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
+/// Calls that have to go well until its openings are forgotten.
+const FORGIVEN: u32 = 200;
 
 /// Of one export of one plugin.
 pub struct Breaker {
@@ -29,6 +31,9 @@ struct State {
     open_until: Option<i64>,
     pause: Duration,
     probing: bool,
+    /// How often it opened, and calls that went well since.
+    openings: u32,
+    well: u32,
 }
 
 /// A call that was let through; says how it ended. Dropped without a word (a cancelled call) it says nothing.
@@ -53,6 +58,17 @@ impl Breaker {
         state.probing = true;
         Ok(Pass { breaker: self, probe: true })
     }
+
+    /// Until when no call is let through, as milliseconds since 1970; `None`: now one is.
+    pub fn open_until(&self) -> Option<i64> {
+        let until = self.state.lock().open_until?;
+        (until > self.clock.now().as_millisecond()).then_some(until)
+    }
+
+    /// As good as new.
+    pub fn close(&self) {
+        *self.state.lock() = State::default();
+    }
 }
 
 impl Pass<'_> {
@@ -60,23 +76,33 @@ impl Pass<'_> {
     pub fn succeeded(self) {
         let mut state = self.breaker.state.lock();
         if self.probe {
-            *state = State::default();
+            let State { openings, well, .. } = *state;
+            *state = State { openings, well, ..State::default() };
         }
         state.in_a_row = 0;
+        if state.openings > 0 {
+            state.well += 1;
+            if state.well >= FORGIVEN {
+                (state.openings, state.well) = (0, 0);
+            }
+        }
         state.push(false);
     }
 
-    /// The guest broke.
-    pub fn failed(self) {
+    /// The guest broke. Where that opens the breaker: how often it has opened by now.
+    pub fn failed(self) -> Option<u32> {
         let mut state = self.breaker.state.lock();
         state.in_a_row += 1;
         state.push(true);
         let half = state.calls >= WINDOW && state.history.count_ones() * 2 >= WINDOW;
-        if self.probe || state.open_until.is_none() && (state.in_a_row >= IN_A_ROW || half) {
+        let opens = self.probe || state.open_until.is_none() && (state.in_a_row >= IN_A_ROW || half);
+        if opens {
+            (state.openings, state.well) = (state.openings + 1, 0);
             state.pause = (state.pause * 2).clamp(SHORTEST, LONGEST);
             let pause = i64::try_from(state.pause.as_millis()).unwrap_or(i64::MAX);
             state.open_until = Some(self.breaker.clock.now().as_millisecond().saturating_add(pause));
         }
+        opens.then_some(state.openings)
     }
 }
 

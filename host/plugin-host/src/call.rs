@@ -74,6 +74,7 @@ impl Plugin {
         name: &'static str,
         call: impl for<'a> FnOnce(&'a mut Instance) -> BoxFuture<'a, wasmtime::Result<Outcome<T>>> + Send,
     ) -> Outcome<T> {
+        self.admitted_by_ward()?;
         let export = self.calls.of(name);
         let arrived = Instant::now();
         let (_permit, begun) = match self.permits.try_acquire() {
@@ -108,10 +109,10 @@ impl Plugin {
             }
             Err(Broken::Call(error)) => {
                 // An error that `init` answered is an answer.
-                if error.broke() {
-                    pass.failed()
-                } else {
-                    pass.succeeded()
+                if !error.broke() {
+                    pass.succeeded();
+                } else if let Some(openings) = pass.failed() {
+                    self.opened(name, openings, &error).await;
                 }
                 Err(error)
             }

@@ -19,10 +19,15 @@ pub struct HeldBlob {
     /// One of the files that it may keep open.
     #[expect(dead_code, reason = "held until the last clone goes: dropping it lets another file be opened")]
     file: Option<Arc<Charge>>,
+    #[expect(dead_code, reason = "held until the last clone goes: dropping it makes room for another answer")]
+    answer: Option<Arc<AnswerCharge>>,
     /// The body of an answer: what a guest reads of it is a message of a protocol and not somebody's photo.
     pub is_answer: bool,
     gone: bool,
 }
+
+/// One of the answers that an instance and its plugin may keep open, and the bytes that are read ahead of it.
+pub type AnswerCharge = [Arc<Charge>; 3];
 
 /// Bytes that a guest puts together.
 pub struct HeldWriter {
@@ -66,17 +71,18 @@ pub trait Held: Send + 'static {
 
 impl HeldBlob {
     pub fn new(blob: Blob, charge: Option<Arc<Charge>>) -> Self {
-        Self { blob, charge, file: None, is_answer: false, gone: false }
+        Self { blob, charge, file: None, answer: None, is_answer: false, gone: false }
     }
 
-    /// The body of an answer, which counts as open for as long as a part of it is held.
-    pub fn answer(blob: Blob, open: Arc<Charge>) -> Self {
-        Self { blob, charge: None, file: Some(open), is_answer: true, gone: false }
+    /// The body of an answer, which counts as open for as long as a part of it is held; not where nothing is to come.
+    pub fn answer(blob: Blob, charge: AnswerCharge) -> Self {
+        let answer = (blob.known_len() != Some(0)).then(|| Arc::new(charge));
+        Self { blob, charge: None, file: None, answer, is_answer: true, gone: false }
     }
 
     /// Of a file that counts as open for as long as a part of it is held.
     pub fn file(blob: Blob, file: Arc<Charge>) -> Self {
-        Self { blob, charge: None, file: Some(file), is_answer: false, gone: false }
+        Self { blob, charge: None, file: Some(file), answer: None, is_answer: false, gone: false }
     }
 
     /// A part, which holds the whole.
@@ -142,7 +148,7 @@ pub fn let_go(entry: &mut (dyn Any + Send)) {
         *held = HeldTensor { tensor: nothing, opaque: true, charge: None, gone: true };
     } else if let Some(held) = entry.downcast_mut::<HeldBlob>() {
         let blob = Blob::from_bytes(Bytes::new());
-        *held = HeldBlob { blob, charge: None, file: None, is_answer: false, gone: true };
+        *held = HeldBlob { gone: true, ..HeldBlob::new(blob, None) };
     } else if let Some(held) = entry.downcast_mut::<HeldWriter>() {
         *held = HeldWriter { gone: true, ..HeldWriter::new(None) };
     }

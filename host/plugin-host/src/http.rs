@@ -36,14 +36,14 @@ pub use origin::{Origin, OriginPattern};
 use connect::{Connector, Rule, trust};
 
 /// Requests of one plugin that wait for the head of an answer.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// Answers that guests of one plugin hold.
-const OPEN: u64 = 64;
+const OPEN: u64 = 256;
 /// Idle connections are kept for a while: an upload in parts makes many requests.
 const IDLE: Duration = Duration::from_secs(20);
 const IDLE_CONNECTIONS: usize = 16;
 /// Bytes of an answer's head, and read ahead of whoever takes its body.
-const READ_AHEAD: usize = 256 << 10;
+pub const READ_AHEAD: usize = 128 << 10;
 /// Of a request.
 const MOST_HEADERS: usize = 64;
 const MOST_HEADER_BYTES: usize = 32 << 10;
@@ -241,10 +241,8 @@ impl Http {
         *request.method_mut() = asked.method.clone();
         *request.uri_mut() = asked.uri.clone();
         *request.headers_mut() = asked.headers.clone();
-        let _turn = match timeout(asked.silence, self.turns.acquire()).await {
-            Ok(turn) => turn.map_err(|_| HttpError::Unavailable("the host stops".into()))?,
-            Err(_) => return Err(HttpError::Limit(format!("{AT_ONCE} requests of this plugin are under way"))),
-        };
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|_| HttpError::Unavailable("the host stops".into()))?;
         let pending = self.client.request(request);
         tokio::pin!(pending);
         let mut seen = 0;

@@ -31,6 +31,8 @@ const HANDLES: usize = 1_000;
 const COMPONENT_HANDLES: usize = 1_100;
 /// Open files behind handles.
 const OPEN_FILES: u64 = 32;
+/// Answers whose bodies lie behind handles.
+pub const OPEN_ANSWERS: u64 = 64;
 /// Bytes that one call may carry across by value.
 const HOSTCALL_BYTES: usize = 8 << 20;
 /// What a component may be made of; the pool's slots are as large.
@@ -55,6 +57,7 @@ pub struct HostState {
     pub budget: Arc<Budget>,
     /// Open files.
     pub open_files: Arc<Budget>,
+    pub open_answers: Arc<Budget>,
     pub deadline: Arc<Deadline>,
     /// What is under way or was done in the present call.
     pub usage: Usage,
@@ -318,6 +321,7 @@ pub fn store(engine: &wasmtime::Engine, common: &Arc<Common>, deadline: Arc<Dead
         table,
         budget: Budget::new(common.grant.host_memory),
         open_files: Budget::new(OPEN_FILES),
+        open_answers: Budget::new(OPEN_ANSWERS),
         common: common.clone(),
         deadline,
         usage: Usage::default(),

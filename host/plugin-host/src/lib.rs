@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod faces;
 mod grant;
+mod health;
 mod held;
 pub mod http;
 mod instance;
@@ -40,6 +41,7 @@ pub use embedder::{Embedder, EmbeddingSpace};
 pub use error::{HostError, PluginError};
 pub use faces::{FaceDetector, FaceSpace};
 pub use grant::{Ceiling, HttpOrigin, OperatorGrant};
+pub use health::{ExportHealth, Failure, Health, HealthState, Quarantine, Watch};
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
 pub use secrets::{BoundSecret, SecretText};
@@ -62,6 +64,8 @@ pub struct Lent {
     pub inference: Option<Arc<Inference>>,
     /// Where plugins keep small state. `None`: no plugin that asks for it can be loaded.
     pub kv: Option<Arc<dyn kv::KvStore>>,
+    /// Hears of plugins that are put in quarantine.
+    pub watch: Option<Arc<dyn Watch>>,
     /// Finds the addresses of the names that plugins send requests to.
     pub resolver: Arc<dyn http::Resolver>,
     /// By which circuit breakers wait.
@@ -76,6 +80,7 @@ impl Default for Lent {
         Self {
             inference: None,
             kv: None,
+            watch: None,
             resolver: Arc::new(http::SystemResolver),
             clock: Arc::new(SystemClock),
             heavy: cores,

@@ -9,8 +9,8 @@ use inference::Model;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
-use wasmtime::Store;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Store};
 
 use crate::cache::CompileCache;
 use crate::directory::Directory;
@@ -18,6 +18,7 @@ use crate::embedder::EmbeddingSpace;
 use crate::engine::Shared;
 use crate::faces::FaceSpace;
 use crate::grant::Grant;
+use crate::health::Ward;
 use crate::http::Http;
 use crate::instance::{Common, HostState, Kv};
 use crate::kv::KvSpace;
@@ -44,6 +45,7 @@ pub struct Plugin {
     pub(crate) warm: Mutex<Vec<Instance>>,
     pub(crate) permits: Semaphore,
     pub(crate) calls: Calls,
+    pub(crate) ward: Ward,
     /// Told once, when it was loaded.
     pub(crate) faces: OnceLock<FaceSpace>,
     pub(crate) embedding: OnceLock<EmbeddingSpace>,
@@ -67,16 +69,16 @@ impl Plugin {
         if wasm.len() > LARGEST {
             return Err(HostError::TooLarge { len: wasm.len(), most: LARGEST });
         }
-        let manifest = read_manifest(&wasm)?;
+        let (wasm, manifest) = blocking(move || read_manifest(&wasm).map(|manifest| (wasm, manifest))).await??;
         let world = World::of(&manifest)?;
         let grant = Grant::effective(&manifest, operator, world)?;
         let (digest, component) = compiled(&shared, cache, wasm).await?;
-        world.check(&shared.engine, &component, &manifest, &grant)?;
-        let ready = world.link(&shared.engine, &component, &manifest, &grant).map_err(|error| HostError::Lies {
-            id: manifest.id.clone(),
-            world: manifest.world.clone(),
-            why: format!("{error:#}"),
-        })?;
+        let engine = shared.engine.clone();
+        let (ready, manifest, grant) = blocking(move || {
+            let ready = linked(world, &engine, &component, &manifest, &grant);
+            ready.map(|ready| (ready, manifest, grant))
+        })
+        .await??;
         let models = models(&shared, &manifest, operator).await?;
         let calls = Calls::new(&manifest, world.calls, &shared.lent.clock);
         let permits = Semaphore::new(grant.concurrency);
@@ -101,7 +103,8 @@ impl Plugin {
             manifest,
         });
         let (warm, faces, embedding) = (Mutex::default(), OnceLock::new(), OnceLock::new());
-        let plugin = Arc::new(Self { shared, common, ready, warm, permits, calls, faces, embedding, digest });
+        let ward = Ward::default();
+        let plugin = Arc::new(Self { shared, common, ready, warm, permits, calls, ward, faces, embedding, digest });
         plugin.shared.register(&plugin);
         plugin.probe().await.map_err(|error| HostError::FirstCall { id: plugin.manifest().id.clone(), error })?;
         plugin.cool_when_idle();
@@ -139,6 +142,10 @@ impl Plugin {
         &self.common.manifest
     }
 
+    pub(crate) fn stores(&self) -> bool {
+        matches!(self.ready, Ready::Storage(_))
+    }
+
     /// SHA-256 of the file, in hex.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -153,6 +160,22 @@ impl Plugin {
         let settings = hex::encode(&Sha256::digest(&self.common.grant.settings)[..4]);
         format!("{}/{}/{}/{settings}", manifest.id, manifest.revision, models.join(","))
     }
+}
+
+/// With all imports that it has and was granted. Takes milliseconds.
+fn linked(
+    world: &World,
+    engine: &Engine,
+    component: &Component,
+    manifest: &Manifest,
+    grant: &Grant,
+) -> Result<Ready, HostError> {
+    world.check(engine, component, manifest, grant)?;
+    world.link(engine, component, manifest, grant).map_err(|error| HostError::Lies {
+        id: manifest.id.clone(),
+        world: manifest.world.clone(),
+        why: format!("{error:#}"),
+    })
 }
 
 /// Its SHA-256 and its code. Compiling takes seconds, which an async thread may not.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics::{Counter, Histogram};
+use parking_lot::Mutex;
 use tracing::Span;
 use types::Clock;
 
 use crate::breaker::{Breaker, Pass};
+use crate::health::{ExportHealth, Failure};
 use crate::instance::Usage;
 use crate::manifest::Manifest;
 use crate::{Plugin, PluginError};
@@ -24,6 +27,8 @@ pub struct Calls {
     messages: AtomicU64,
     logged: AtomicU64,
     unlogged: AtomicU64,
+    last_failure: Mutex<Option<Failure>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// What has crossed into a plugin's memory and out of it since it was loaded.
@@ -49,6 +54,10 @@ pub struct Traffic {
 pub struct Export {
     name: &'static str,
     breaker: Breaker,
+    ended: AtomicU64,
+    errors: AtomicU64,
+    broke: AtomicU64,
+    turned_away: AtomicU64,
     ok: Counter,
     error: Counter,
     trap: Counter,
@@ -104,11 +113,26 @@ impl Calls {
             messages: zero(),
             logged: zero(),
             unlogged: zero(),
+            last_failure: Mutex::default(),
+            clock: clock.clone(),
         }
     }
 
     pub fn of(&self, name: &str) -> &Export {
         self.exports.iter().find(|export| export.name == name).expect("every call is listed with its world")
+    }
+
+    /// Every function, for people to see.
+    pub fn health(&self) -> Vec<ExportHealth> {
+        self.exports.iter().map(Export::health).collect()
+    }
+
+    pub fn last_failure(&self) -> Option<Failure> {
+        self.last_failure.lock().clone()
+    }
+
+    pub fn close_breakers(&self) {
+        self.exports.iter().for_each(|export| export.breaker.close());
     }
 
     /// Counts a call that is over, and says so.
@@ -135,6 +159,9 @@ impl Calls {
         add(&self.payload, payload);
         add(&self.results, results);
         add(&self.messages, messages);
+        if messages > 0 {
+            export.messages.increment(messages);
+        }
         if results > 0 {
             self.most_results.fetch_max(results, Ordering::Relaxed);
         }
@@ -153,6 +180,8 @@ impl Calls {
             span.in_scope(|| tracing::debug!("Called a plugin"));
         }
         if let Some(error) = error.filter(|error| error.broke()) {
+            let failure = Failure { export: export.name.to_owned(), error: error.clone(), at: self.clock.now() };
+            *self.last_failure.lock() = Some(failure);
             tracing::warn!(plugin = manifest.id, export = export.name, %error, "A plugin's call broke its instance");
         }
     }
@@ -170,6 +199,10 @@ impl Export {
         Self {
             name,
             breaker: Breaker::new(clock),
+            ended: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            broke: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
             ok: calls("ok"),
             error: calls("error"),
             trap: calls("trap"),
@@ -189,10 +222,31 @@ impl Export {
 
     /// Lets a call through, or says for how long none is.
     pub fn admit(&self) -> Result<Pass<'_>, Duration> {
-        self.breaker.admit().inspect_err(|_| self.refused.increment(1))
+        self.breaker.admit().inspect_err(|_| {
+            self.refused.increment(1);
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn health(&self) -> ExportHealth {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let open_until = self.breaker.open_until().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        ExportHealth {
+            name: self.name,
+            calls: read(&self.ended),
+            errors: read(&self.errors),
+            broke: read(&self.broke),
+            refused: read(&self.turned_away),
+            open_until,
+        }
     }
 
     fn outcome(&self, error: Option<&PluginError>) -> (&'static str, &Counter) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = error {
+            let count = if error.broke() { &self.broke } else { &self.errors };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         match error {
             None => ("ok", &self.ok),
             Some(PluginError::Trap(_)) => ("trap", &self.trap),
@@ -206,7 +260,6 @@ impl Export {
         self.fresh.increment(u64::from(record.fresh));
         self.payload.increment(record.usage.payload);
         self.results.increment(record.usage.results);
-        self.messages.increment(record.usage.messages);
         self.seconds.record(record.took.as_secs_f64());
         self.queued.record((record.queued + record.usage.waited).as_secs_f64());
         self.host.record(record.usage.host.as_secs_f64());

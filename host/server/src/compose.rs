@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AssetId, QueueName, SystemClock};
 
 use crate::plugin_state::PluginState;
+use crate::quarantine::{self, Ledger};
 use crate::{Settings, metrics, plugins, storage};
 
 /// What a process does.
@@ -80,6 +81,7 @@ pub async fn start(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(plugins::unload_idle(inference, stop.clone()));
+    tasks.spawn(quarantine::follow(gallery.clone(), stop.clone()));
     tasks.spawn(metrics::watch(gallery.clone(), pipelines.queues(), stop.clone()));
     tasks.spawn(talk(gallery.clone(), stop.clone()));
     tasks.spawn({
@@ -193,11 +195,12 @@ async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) ->
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
     let kv = Arc::new(PluginState(store.clone()));
-    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
+    let ledger = Arc::new(Ledger(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), watch: Some(ledger), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let gallery = Gallery::new(Parts {
-        store,
+        store: store.clone(),
         blobs: Arc::new(blobs),
         queue,
         clock: Arc::new(SystemClock),
@@ -207,7 +210,7 @@ async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) ->
             ..GallerySettings::default()
         },
     });
-    gallery.set_plugins(plugins::load(settings, &host).await);
+    gallery.set_plugins(plugins::load(settings, &store, &host).await);
     Ok((gallery, inference))
 }
 

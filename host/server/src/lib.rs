@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod models;
 pub mod plugin_state;
 mod plugins;
+pub mod quarantine;
 pub mod settings;
 mod storage;
 

@@ -8,9 +8,11 @@ use anyhow::{Context as _, Result};
 use gallery::Plugins;
 use inference::{Inference, InferenceConfig};
 use plugin_host::{Plugin, PluginHost};
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Settings, grants, settings};
+use crate::quarantine::InQuarantine;
+use crate::{Settings, grants, quarantine, settings};
 
 /// How often models are looked at that nobody runs.
 const LOOK: Duration = Duration::from_secs(5);
@@ -31,21 +33,31 @@ pub fn inference(settings: &Settings) -> Result<Arc<Inference>> {
 }
 
 /// Loads every plugin that is enabled. One that cannot be loaded is said in the log and left out: photos are kept without it.
-pub async fn load(settings: &Settings, host: &PluginHost) -> Plugins {
+pub async fn load(settings: &Settings, store: &Store, host: &PluginHost) -> Plugins {
     let mut plugins = Plugins::default();
     for (id, plugin) in settings.plugins.iter().filter(|(_, plugin)| plugin.enabled) {
-        match load_one(settings, host, id, plugin).await {
+        match load_one(settings, store, host, id, plugin).await {
             Ok(loaded) => install(&mut plugins, loaded),
+            Err(error) if error.is::<InQuarantine>() => {
+                tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin is left out");
+                plugins.quarantined.push(id.clone());
+            }
             Err(error) => tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin cannot be loaded"),
         }
     }
     plugins
 }
 
-async fn load_one(settings: &Settings, host: &PluginHost, id: &str, plugin: &settings::Plugin) -> Result<Arc<Plugin>> {
+async fn load_one(
+    settings: &Settings,
+    store: &Store,
+    host: &PluginHost,
+    id: &str,
+    plugin: &settings::Plugin,
+) -> Result<Arc<Plugin>> {
     let path = file(settings, &plugin.file);
     let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let loaded = host.load(wasm.into(), &grants::of_plugin(plugin)?).await?;
+    let loaded = quarantine::load(store, host, wasm.into(), &grants::of_plugin(plugin)?).await?;
     let found = &loaded.manifest().id;
     anyhow::ensure!(found == id, "{} is {found}: write [plugins.{found:?}]", path.display());
     Ok(loaded)

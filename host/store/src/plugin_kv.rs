@@ -108,8 +108,9 @@ impl Store {
 
 /// One writer of a space at a time, or two of them would both find the same room.
 async fn lock(transaction: &Transaction<'_>, space: KvSpace<'_>) -> Result<()> {
-    let statement =
-        transaction.prepare_cached("SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 12))").await?;
+    let statement = transaction
+        .prepare_cached("SELECT pg_advisory_xact_lock(hashtextextended($1::text || '/' || $2::text, 12))")
+        .await?;
     transaction.execute(&statement, &[&space.plugin, &space.scope]).await?;
     Ok(())
 }
@@ -126,7 +127,7 @@ async fn write(
     let statement = transaction
         .prepare_cached(
             "WITH gone AS (DELETE FROM plugin_kv WHERE plugin = $1 AND scope = $2 AND expires <= $4)
-             SELECT coalesce(sum(octet_length(key) + octet_length(value) + $5), 0)::bigint FROM plugin_kv
+             SELECT coalesce(sum(octet_length(key) + octet_length(value) + $5::bigint), 0)::bigint FROM plugin_kv
              WHERE plugin = $1 AND scope = $2 AND key <> $3 AND (expires IS NULL OR expires > $4)",
         )
         .await?;

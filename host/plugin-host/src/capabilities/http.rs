@@ -7,18 +7,35 @@ use futures::{StreamExt as _, stream};
 
 use crate::bindings::lent::latent::plugin::http::{Body, Host, Request, Response};
 use crate::bindings::lent::latent::plugin::types::Error;
-use crate::budget::Charge;
-use crate::held::HeldBlob;
-use crate::http::{Answered, Asked, Http, HttpError, Sending, Written};
-use crate::instance::{Answer, HostState};
+use crate::budget::Budget;
+use crate::held::{AnswerCharge, HeldBlob};
+use crate::http::{Answered, Asked, Http, HttpError, READ_AHEAD, Sending, Written};
+use crate::instance::{Answer, HostState, OPEN_ANSWERS, no_room};
 
 /// Requests of one `send-all`, and how many of them may be under way.
 const MOST: usize = 64;
 const MOST_AT_ONCE: usize = 16;
 
-/// A request, with the room for its answer among those that are held.
-type Ready = Result<(Asked, Sending, Arc<Charge>), Error>;
-type Sent = Result<(Answered, Arc<Charge>), Error>;
+type Ready = Result<(Asked, Sending), Error>;
+type Sent = Result<(Answered, AnswerCharge), Error>;
+
+/// Room for answers: of the instance, of its plugin, and for what is read ahead.
+#[derive(Clone)]
+struct Room {
+    instance: Arc<Budget>,
+    plugin: Arc<Budget>,
+    memory: Arc<Budget>,
+}
+
+impl Room {
+    fn take(&self) -> Result<AnswerCharge, Error> {
+        let full = |what: &str| Error::Limit(format!("{what}: drop some"));
+        let instance = self.instance.take(1).ok_or_else(|| full(&format!("{OPEN_ANSWERS} answers are open")))?;
+        let plugin = self.plugin.take(1).ok_or_else(|| full("calls of this plugin hold all answers that it may"))?;
+        let memory = self.memory.take(READ_AHEAD as u64).ok_or_else(no_room)?;
+        Ok([instance, plugin, memory])
+    }
+}
 
 impl Host for HostState {
     async fn send(&mut self, request: Request, body: Body) -> Answer<Response> {
@@ -26,8 +43,8 @@ impl Host for HostState {
             Ok(http) => http,
             Err(error) => return Ok(Err(error)),
         };
-        let ready = self.look(&http, request, body)?;
-        match self.elsewhere(async move { sent(&http, ready).await }).await? {
+        let (ready, room) = (self.look(&http, request, body)?, self.room(&http));
+        match self.elsewhere(async move { sent(&http, &room, ready).await }).await? {
             Ok((answered, open)) => self.hold_answer(answered, open),
             Err(error) => Ok(Err(error)),
         }
@@ -50,8 +67,9 @@ impl Host for HostState {
         let ready: Vec<Ready> =
             requests.into_iter().map(|(request, body)| self.look(&http, request, body)).collect::<Result<_, _>>()?;
         let at_once = (at_once as usize).clamp(1, MOST_AT_ONCE);
+        let room = self.room(&http);
         let sending = async move {
-            let sending = ready.into_iter().map(|ready| sent(&http, ready));
+            let sending = ready.into_iter().map(|ready| sent(&http, &room, ready));
             Ok(stream::iter(sending).buffered(at_once).collect::<Vec<Sent>>().await)
         };
         let sent = match self.elsewhere(sending).await? {
@@ -80,10 +98,6 @@ impl HostState {
             Ok(body) => body,
             Err(error) => return Ok(Err(error)),
         };
-        let Some(open) = http.open.take(1) else {
-            let why = "answers are open, more than a plugin may hold: drop some".to_owned();
-            return Ok(Err(Error::Limit(why)));
-        };
         let written = Written {
             method: request.method,
             url: request.url,
@@ -91,7 +105,11 @@ impl HostState {
             timeout: request.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
             redirects: request.redirects,
         };
-        Ok(http.look(written).map(|asked| (asked, body, open)).map_err(http_error))
+        Ok(http.look(written).map(|asked| (asked, body)).map_err(http_error))
+    }
+
+    fn room(&self, http: &Http) -> Room {
+        Room { instance: self.open_answers.clone(), plugin: http.open.clone(), memory: self.budget.clone() }
     }
 
     fn body(&mut self, body: Body) -> wasmtime::Result<Result<Sending, Error>> {
@@ -116,15 +134,16 @@ impl HostState {
         })
     }
 
-    fn hold_answer(&mut self, answered: Answered, open: Arc<Charge>) -> Answer<Response> {
+    fn hold_answer(&mut self, answered: Answered, open: AnswerCharge) -> Answer<Response> {
         let Answered { status, headers, body } = answered;
         let held = self.hold(HeldBlob::answer(body, open))?;
         Ok(held.map(|body| Response { status, headers, body }))
     }
 }
 
-async fn sent(http: &Http, ready: Ready) -> Sent {
-    let (asked, body, open) = ready?;
+async fn sent(http: &Http, room: &Room, ready: Ready) -> Sent {
+    let (asked, body) = ready?;
+    let open = room.take()?;
     let answered = http.send(asked, body).await.map_err(http_error)?;
     Ok((answered, open))
 }
