@@ -242,7 +242,8 @@ impl Feeder {
             reconciled.fed += fed;
             reconciled.is_all &= is_all;
         }
-        self.look_after_runs().await?;
+        // How far a run is, is looked at while it goes on.
+        reconciled.is_all &= self.look_after_runs().await? == 0;
         if is_refeed {
             self.state.emptied.store(false, Ordering::Relaxed);
         }

@@ -141,35 +141,42 @@ impl Feeder {
         self.progress_of(run).await
     }
 
-    async fn progress_of(&self, run: Run) -> Result<Progress, GalleryError> {
+    /// Whoever sees that nothing is left ends it.
+    async fn progress_of(&self, mut run: Run) -> Result<Progress, GalleryError> {
         let now = self.now();
-        if run.ended_at.is_some() {
-            let (_, failed) = self.store().run_left(&run, &[]).await?;
-            return Ok(Progress { left: 0, failed, per_second: None, run });
-        }
         let wanted = self.wanted_by(&run);
         let (left, failed) = self.store().run_left(&run, &wanted).await?;
-        let failed = if wanted.is_empty() { 0 } else { failed };
+        if run.ended_at.is_none() && left == 0 {
+            self.store().end_run(run.id).await?;
+            run.ended_at = Some(now);
+        }
+        if run.ended_at.is_some() {
+            return Ok(Progress { left: 0, failed, per_second: None, run });
+        }
         let (since, then_left) = run.sample.unwrap_or((run.started_at, run.total));
         let seconds = now.duration_since(since).as_secs_f64();
         let per_second = (seconds > 1.0).then(|| (then_left - left).max(0) as f64 / seconds);
         Ok(Progress { run, left, failed, per_second })
     }
 
-    /// Ends the runs of which nothing is left, and notes how far the others are. By whoever has the reconciler's turn.
-    pub(crate) async fn look_after_runs(&self) -> Result<(), GalleryError> {
-        let now = self.now();
+    /// Ends the runs of which nothing is left, and notes how far the others are. By whoever has the reconciler's turn. Returns
+    /// how many go on.
+    pub(crate) async fn look_after_runs(&self) -> Result<usize, GalleryError> {
+        let (now, mut active) = (self.now(), 0);
         for run in self.store().active_runs().await? {
             let wanted = self.wanted_by(&run);
             if !self.store().is_run_open(run.id, &wanted).await? {
                 tracing::info!(run.id = %run.id, pipeline = run.pipeline, "A run is done");
                 self.store().end_run(run.id).await?;
-            } else if run.sample.is_none_or(|(at, _)| is_old(at, now)) {
+                continue;
+            }
+            active += 1;
+            if run.sample.is_none_or(|(at, _)| is_old(at, now)) {
                 let (left, _) = self.store().run_left(&run, &wanted).await?;
                 self.store().sample_run(run.id, now, left).await?;
             }
         }
-        Ok(())
+        Ok(active)
     }
 
     /// What a run is about, with the recipes of now. A pipeline or a step that is not there any more has nothing to do.

@@ -13,7 +13,7 @@ const RETRY: &[&str] = &["attempts", "backoff"];
 const SET: &[&str] = &["favorite", "visibility", "rating"];
 
 impl Reader<'_> {
-    /// `false`: it is no TOML at all.
+    /// `false`: it is no TOML at all, or none that could hold a pipeline.
     pub(super) fn check_keys(&self) -> bool {
         let table = match DeTable::parse(self.text) {
             Ok(table) => table,
@@ -25,17 +25,19 @@ impl Reader<'_> {
                 return false;
             }
         };
-        let before = self.mistakes.borrow().len();
+        let mut is_shaped = true;
         self.keys(table.get_ref(), FILE, "a pipeline");
         for (key, value) in table.get_ref() {
             match (&**key.get_ref(), value.get_ref()) {
                 ("schedule", DeValue::Table(table)) => self.keys(table, SCHEDULE, "a schedule"),
                 ("step", DeValue::Array(steps)) => steps.iter().for_each(|step| self.step_keys(step)),
-                ("step", _) => self.mistake(key.span().start, "a step is written as [[step]], with two brackets"),
+                ("step", _) => {
+                    self.mistake(key.span().start, "a step is written as [[step]], with two brackets");
+                    is_shaped = false;
+                }
                 _ => {}
             }
         }
-        let is_shaped = self.mistakes.borrow()[before..].iter().all(|mistake| !mistake.what.contains("two brackets"));
         is_shaped
     }
 
