@@ -29,6 +29,8 @@ const OUTBOX_EVERY: Duration = Duration::from_secs(2);
 const RECONCILE_EVERY: Duration = Duration::from_secs(300);
 /// While there is more than the window holds, or another node had the turn when something was to be done.
 const RECONCILE_SOON: Duration = Duration::from_secs(15);
+/// How often the folder of the pipelines is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 const KEEP_HOUSE_EVERY: Duration = Duration::from_secs(60);
 /// An import is over when nobody's faces changed for so long.
 const CALM: Duration = Duration::from_secs(300);
@@ -70,6 +72,7 @@ impl Feeder {
                 self.keep_relaying(),
                 self.keep_reconciling(),
                 self.keep_schedules(),
+                self.keep_reading(),
                 self.keep_house(),
                 self.keep_people()
             )
@@ -143,6 +146,8 @@ impl Feeder {
         let Some(_turn) = self.gallery.store().turn("housekeeping").await? else { return Ok(()) };
         self.gallery.sweep().await?;
         self.gallery.empty_old_trash().await?;
+        let names: Vec<String> = self.pipelines.all().iter().map(|pipeline| pipeline.name.clone()).collect();
+        self.store().forget_deleted_of_others(&names).await?;
         Ok(())
     }
 
@@ -362,6 +367,19 @@ impl Feeder {
         let problems = self.pipelines.reload(&self.gallery.plugins(), self.now());
         self.hurry();
         problems
+    }
+
+    /// Reads the pipelines again whenever a file of theirs changes.
+    async fn keep_reading(&self) {
+        let mut known = self.pipelines.state();
+        loop {
+            sleep(LOOK).await;
+            let state = self.pipelines.state();
+            if state != known {
+                known = state;
+                self.reload();
+            }
+        }
     }
 
     pub(crate) fn gallery(&self) -> &Gallery {

@@ -4,11 +4,9 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use gallery::{Gallery, Looker, Plugins};
+use gallery::{Looker, Plugins};
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 use types::QueueName;
 
 use crate::definition::{Definition, DefinitionError, Use};
@@ -17,8 +15,6 @@ use crate::reader::name_of;
 use crate::suggest;
 use crate::trigger::Trigger;
 
-/// How often the folder is looked at.
-const LOOK: Duration = Duration::from_secs(2);
 /// Bytes of a file at most: a pipeline is written by hand.
 const LARGEST: u64 = 1 << 20;
 
@@ -187,23 +183,9 @@ impl Pipelines {
         problems
     }
 
-    /// Reads the files again whenever the folder changes, until `stop`.
-    pub async fn watch(&self, gallery: &Gallery, stop: CancellationToken) {
-        if self.0.source.folder.as_os_str().is_empty() {
-            return;
-        }
-        let mut known = self.0.source.state();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let state = self.0.source.state();
-            if state != known {
-                known = state;
-                self.reload(&gallery.plugins(), gallery.now());
-            }
-        }
+    /// Another number when a file was changed, came or went; `None`: they cannot change.
+    pub(crate) fn state(&self) -> Option<u64> {
+        (!self.0.source.folder.as_os_str().is_empty()).then(|| self.0.source.state())
     }
 
     fn loaded(&self) -> Arc<Loaded> {

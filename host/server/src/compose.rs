@@ -97,10 +97,6 @@ pub async fn start_at(
     let mut tasks = JoinSet::new();
     tasks.spawn(plugins::unload_idle(inference, stop.clone()));
     tasks.spawn(metrics::watch(gallery.clone(), pipelines.clone(), stop.clone()));
-    tasks.spawn({
-        let (pipelines, gallery, stop) = (pipelines.clone(), gallery.clone(), stop.clone());
-        async move { pipelines.watch(&gallery, stop).await }
-    });
     tasks.spawn(talk(gallery.clone(), stop.clone()));
     tasks.spawn({
         let (feeder, stop) = (feeder.clone(), stop.clone());

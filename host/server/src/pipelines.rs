@@ -119,7 +119,12 @@ async fn explained(feeder: &Feeder, name: Option<&str>, asset: Option<AssetId>) 
 /// `latent pipeline run`: writes the run into the database, where a server that runs finds it, and one that starts.
 pub async fn run(settings: &Settings, request: &RunRequest, dry_run: bool, wait: bool) -> Result<()> {
     let (feeder, services) = compose::feeder(settings).await?;
-    let ran = run_with(&feeder, request, dry_run, wait).await;
+    // Where this command had to start the services, nobody else is there.
+    let is_alone = services.as_ref().is_some_and(|services| services.postgres_pid().is_some());
+    if wait && is_alone {
+        eprintln!("No server runs: this is not waited for.");
+    }
+    let ran = run_with(&feeder, request, dry_run, wait && !is_alone).await;
     stop(services).await;
     ran
 }

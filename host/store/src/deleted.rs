@@ -87,10 +87,12 @@ impl Store {
         Ok(())
     }
 
-    /// What is left to do of pipelines that are not there any more will never be done.
+    /// What is left to do of pipelines that have not been there for a month will never be done.
     pub async fn forget_deleted_of_others(&self, pipelines: &[String]) -> Result<u64> {
         let client = self.client().await?;
-        let statement = client.prepare_cached("DELETE FROM deleted_open WHERE pipeline <> ALL($1)").await?;
+        let statement = client
+            .prepare_cached("DELETE FROM deleted_open WHERE pipeline <> ALL($1) AND at < now() - interval '30 days'")
+            .await?;
         Ok(client.execute(&statement, &[&pipelines]).await?)
     }
 }

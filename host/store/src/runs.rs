@@ -185,10 +185,13 @@ impl Store {
                     AND EXISTS (SELECT FROM unnest($2::text[], $3::text[]) w(step, recipe)
                         WHERE NOT EXISTS (SELECT FROM step_result r WHERE r.asset_id = o.asset_id
                             AND r.pipeline = o.pipeline AND r.step = w.step AND r.recipe = w.recipe))),
-                 (SELECT count(*) FROM step_result WHERE pipeline = $4 AND step = ANY($2) AND status = 'failed' AND at >= $5)",
+                 (SELECT count(*) FROM step_result WHERE pipeline = $4 AND step = ANY($2) AND status = 'failed' AND at >= $5
+                    AND at <= coalesce($6, now()))",
             )
             .await?;
-        let row = client.query_one(&statement, &[&run.id.0, &steps, &recipes, &run.pipeline, &run.started_at]).await?;
+        let row = client
+            .query_one(&statement, &[&run.id.0, &steps, &recipes, &run.pipeline, &run.started_at, &run.ended_at])
+            .await?;
         Ok((row.get(0), row.get(1)))
     }
 
