@@ -7,6 +7,7 @@ mod assets;
 mod benches;
 mod configuration;
 mod contract;
+mod corrections;
 mod faces;
 mod faults;
 mod hostile;

@@ -5,9 +5,11 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use store::accounts::User;
+use store::corrections::Said;
 use store::uploads::{Committed, NewAsset};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
+use crate::corrections::said_beside;
 use crate::{Gallery, GalleryError, Result, failpoint};
 
 /// What the form says beside the file.
@@ -21,6 +23,8 @@ pub struct UploadFields {
     pub visibility: Visibility,
     pub duration_ms: Option<i32>,
     pub live_photo_video: Option<AssetId>,
+    /// An XMP file that came beside a new photo. What in it cannot be read is not applied; the file itself is not kept.
+    pub sidecar: Option<Vec<u8>>,
 }
 
 /// How an upload ended.
@@ -110,10 +114,14 @@ impl Gallery {
         if let Some(id) = self.by_checksum(user, received.sha1).await? {
             return Ok(Uploaded::Duplicate(id));
         }
-        let times = self.times(&received, kind, &fields).await?;
+        let said = fields.sidecar.as_deref().map(said_beside).unwrap_or_default();
+        let times = match &said.taken {
+            Some(taken) => (taken.created, taken.local),
+            None => self.times(&received, kind, &fields).await?,
+        };
         // The sweeper may have taken the intent of an upload that took longer than its lease: then once more.
         for _ in 0..3 {
-            if let Some(uploaded) = self.try_commit(user, &received, &fields, kind, mime_type, times).await? {
+            if let Some(uploaded) = self.try_commit(user, &received, &fields, (kind, mime_type), times, &said).await? {
                 return Ok(uploaded);
             }
         }
@@ -125,9 +133,9 @@ impl Gallery {
         user: &User,
         received: &Received,
         fields: &UploadFields,
-        kind: AssetType,
-        mime_type: &str,
+        (kind, mime_type): (AssetType, &str),
         (created, local): (Timestamp, civil::DateTime),
+        said: &Said,
     ) -> Result<Option<Uploaded>> {
         let id = AssetId::generate();
         let object = Object {
@@ -157,6 +165,7 @@ impl Gallery {
             is_favorite: fields.is_favorite,
             duration_ms: fields.duration_ms,
             live_photo_video: fields.live_photo_video,
+            said: said.clone(),
         };
         let committed = self.store().commit_upload(&new, intent).await?;
         failpoint::hit("upload.committed");

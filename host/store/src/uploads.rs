@@ -4,6 +4,7 @@ use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
+use crate::corrections::{Said, insert_said};
 use crate::{Result, Store};
 
 /// What an upload inserts.
@@ -28,6 +29,8 @@ pub struct NewAsset {
     pub is_favorite: bool,
     pub duration_ms: Option<i32>,
     pub live_photo_video: Option<AssetId>,
+    /// Committed with it: an upload that was acknowledged has lost nothing of what came with it.
+    pub said: Said,
 }
 
 /// How the last step of an upload ended.
@@ -63,6 +66,7 @@ impl Store {
             transaction.commit().await?;
             return Ok(Committed::Duplicate(AssetId(existing.get(0))));
         }
+        insert_said(&transaction, new.id, &new.said).await?;
         let (limit, used): (Option<i64>, i64) = (quota.get(0), quota.get(1));
         if limit.is_some_and(|limit| used + new.file_size > limit) {
             transaction.rollback().await?;
