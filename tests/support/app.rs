@@ -6,6 +6,7 @@ use std::sync::Arc;
 use runtime::{RuntimeConfig, Services};
 use server::{Role, Running, Settings, config};
 use tempfile::TempDir;
+use types::{Clock, FixedClock, SystemClock};
 
 use crate::{Client, Database};
 
@@ -18,6 +19,7 @@ pub struct TestApp {
     pub running: Running,
     pub valkey: Services,
     folder: TempDir,
+    clock: Arc<dyn Clock>,
 }
 
 impl TestApp {
@@ -33,15 +35,20 @@ impl TestApp {
 
     /// With settings that a test chooses.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::of(Role::All, change).await
+        Self::of(Role::All, Arc::new(SystemClock), change).await
+    }
+
+    /// By a clock that a test sets.
+    pub async fn at(clock: Arc<FixedClock>, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of(Role::All, clock, change).await
     }
 
     /// Without a worker: somebody else has to work.
     pub async fn serving(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::of(Role::Serve, change).await
+        Self::of(Role::Serve, Arc::new(SystemClock), change).await
     }
 
-    async fn of(role: Role, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn of(role: Role, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::Builder::new().prefix("lt").tempdir().unwrap();
         let database = Database::new().await;
         let redis = folder.path().join("redis");
@@ -51,9 +58,9 @@ impl TestApp {
         settings.database.url.clone_from(&database.url);
         settings.redis.url = valkey.redis_url().unwrap().to_owned();
         change(&mut settings);
-        let running = start(&settings, role).await;
+        let running = start(&settings, role, clock.clone()).await;
         let anonymous = Client::new(&format!("http://{}", running.address.unwrap()));
-        Self { anonymous, database, settings, running, valkey, folder }
+        Self { anonymous, database, settings, running, valkey, folder, clock }
     }
 
     /// The first account, signed in.
@@ -77,11 +84,11 @@ impl TestApp {
 
     /// Stops and starts on the same database and folders. A process would be new; so is everything here.
     pub async fn restart(self) -> Self {
-        let Self { anonymous, database, settings, running, valkey, folder } = self;
+        let Self { anonymous, database, settings, running, valkey, folder, clock } = self;
         running.stop().await;
-        let running = start(&settings, Role::All).await;
+        let running = start(&settings, Role::All, clock.clone()).await;
         let anonymous = Client { url: format!("http://{}", running.address.unwrap()), ..anonymous };
-        Self { anonymous, database, settings, running, valkey, folder }
+        Self { anonymous, database, settings, running, valkey, folder, clock }
     }
 
     /// For a program that is to work beside this one: same database, Redis and storage.
@@ -117,8 +124,8 @@ pub fn settings(folder: &Path) -> Settings {
     settings
 }
 
-async fn start(settings: &Settings, role: Role) -> Running {
-    server::start(settings, role, Vec::new(), Arc::new(String::new)).await.unwrap()
+async fn start(settings: &Settings, role: Role, clock: Arc<dyn Clock>) -> Running {
+    server::start_at(settings, role, Vec::new(), Arc::new(String::new), clock).await.unwrap()
 }
 
 fn list(root: &Path, folder: &Path, found: &mut Vec<String>) {

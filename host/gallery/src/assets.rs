@@ -94,8 +94,25 @@ impl Gallery {
     /// Changes assets of this user. An id that is not theirs changes nothing at all.
     pub async fn update_assets(&self, user: &User, ids: &[AssetId], changes: &AssetChanges) -> Result<()> {
         self.check_owned(user, ids, "asset.update").await?;
-        for asset in self.store().update_assets(user.id, ids, changes).await? {
+        for asset in self.store().update_assets(user.id, ids, changes, true).await? {
             self.events().publish(Event::AssetUpdated { owner: user.id, asset });
+        }
+        self.0.outbox.notify_one();
+        Ok(())
+    }
+
+    /// What a pipeline decides about an asset. What pipelines do starts no pipeline, so that none starts itself for ever. What is
+    /// so already is not written.
+    pub async fn set_by_pipeline(&self, asset: &Asset, changes: &AssetChanges) -> Result<()> {
+        let is_so = changes.is_favorite.is_none_or(|wanted| wanted == asset.is_favorite)
+            && changes.visibility.is_none_or(|wanted| wanted == asset.visibility)
+            && changes.rating.is_none_or(|wanted| wanted == asset.exif.as_ref().and_then(|exif| exif.rating))
+            && changes.description.is_none();
+        if is_so {
+            return Ok(());
+        }
+        for id in self.store().update_assets(asset.owner, &[asset.id], changes, false).await? {
+            self.events().publish(Event::AssetUpdated { owner: asset.owner, asset: id });
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ pub mod corrections;
 mod dates;
 pub mod error;
 pub mod events;
+pub mod facts;
 pub mod failpoint;
 pub mod ingest;
 pub mod people;

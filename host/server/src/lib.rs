@@ -5,10 +5,11 @@ pub mod compose;
 pub mod config;
 pub mod metrics;
 pub mod models;
+pub mod pipelines;
 mod plugins;
 pub mod settings;
 mod storage;
 
 pub use check::check;
-pub use compose::{Role, Running, start};
+pub use compose::{Role, Running, start, start_at};
 pub use settings::Settings;

@@ -192,8 +192,14 @@ impl Store {
         }))
     }
 
-    /// Changes assets of this owner; returns the ids that were changed.
-    pub async fn update_assets(&self, owner: UserId, ids: &[AssetId], changes: &AssetChanges) -> Result<Vec<AssetId>> {
+    /// Changes assets of this owner; returns the ids that were changed. `tell`: pipelines on `asset.updated` hear of it.
+    pub async fn update_assets(
+        &self,
+        owner: UserId,
+        ids: &[AssetId],
+        changes: &AssetChanges,
+        tell: bool,
+    ) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
@@ -222,6 +228,14 @@ impl Store {
             transaction
                 .execute(&statement, &[&changed, &changes.description, &changes.rating.is_some(), &rating])
                 .await?;
+        }
+        if tell {
+            let statement = transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (asset_id, trigger, is_new) SELECT id, 'asset.updated', false FROM unnest($1::uuid[]) id",
+                )
+                .await?;
+            transaction.execute(&statement, &[&changed]).await?;
         }
         transaction.commit().await?;
         Ok(changed.into_iter().map(AssetId).collect())

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod assets;
 pub mod corrections;
+pub mod deleted;
 pub mod derivatives;
 pub mod error;
 pub mod exif;
@@ -14,6 +15,7 @@ pub mod outbox;
 pub mod people;
 mod pool;
 pub mod removal;
+pub mod runs;
 pub mod search;
 pub mod steps;
 pub mod timeline;
