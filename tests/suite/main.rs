@@ -27,6 +27,7 @@ mod search;
 mod server;
 mod statements;
 mod steps;
+mod storage_move;
 mod timeline;
 mod upkeep;
 mod uploads;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub use app::TestApp;
 pub use client::{Answer, Client};
 pub use database::Database;
-pub use program::Program;
+pub use program::{Program, latent};
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {

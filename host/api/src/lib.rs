@@ -18,6 +18,7 @@ mod routes;
 mod search;
 mod serve;
 mod server;
+mod storage;
 mod sync;
 mod timeline;
 mod trash;
@@ -92,6 +93,7 @@ fn routes() -> Routes {
         .merge(search::routes())
         .merge(jobs::routes())
         .merge(latent::routes())
+        .merge(storage::routes())
 }
 
 /// Everything under one router.

@@ -34,14 +34,17 @@ impl Blobs {
 
     /// Puts an object into the backend of its class; returns its location and its length.
     pub async fn put(&self, object: &Object, source: &Blob) -> Result<(String, Stored), StorageError> {
-        let name = self.backend_of(object.class);
+        self.put_in(self.backend_of(object.class), object, source).await
+    }
+
+    /// Puts an object into the backend of that name.
+    pub async fn put_in(&self, name: &str, object: &Object, source: &Blob) -> Result<(String, Stored), StorageError> {
         let stored = self.backend(name)?.put(object, source).await?;
         Ok((format!("{name}:{}", stored.location), stored))
     }
 
-    /// The location of an object that a crash may have left.
-    pub async fn find(&self, object: &Object) -> Result<Option<String>, StorageError> {
-        let name = self.backend_of(object.class);
+    /// The location of an object that a crash may have left in the backend of that name.
+    pub async fn find_in(&self, name: &str, object: &Object) -> Result<Option<String>, StorageError> {
         let found = self.backend(name)?.find(object).await?;
         Ok(found.map(|stored| format!("{name}:{}", stored.location)))
     }
@@ -80,7 +83,25 @@ impl Blobs {
         self.backend(&self.originals)?.usage().await
     }
 
-    fn backend_of(&self, class: BlobClass) -> &str {
+    /// Bytes used and free in the backend of that name.
+    pub async fn usage_of(&self, name: &str) -> Result<Option<(u64, u64)>, StorageError> {
+        self.backend(name)?.usage().await
+    }
+
+    /// Is there a backend of that name?
+    pub fn has(&self, name: &str) -> bool {
+        self.backends.contains_key(name)
+    }
+
+    /// The names of all backends, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.backends.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The backend that takes new objects of a class.
+    pub fn backend_of(&self, class: BlobClass) -> &str {
         match class {
             BlobClass::Derivative | BlobClass::EncodedVideo => &self.derivatives,
             _ => &self.originals,

@@ -115,7 +115,7 @@ fn known(asked: &[QueueName], queues: &[QueueName]) -> Result<()> {
     bail!("no pipeline has a queue {:?}; {hint}", queue.0);
 }
 
-async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
+pub(crate) async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
     let url = |own: &str, embedded: Option<&str>| {
         if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
     };
@@ -167,7 +167,7 @@ async fn listen(
 }
 
 /// `serve` and `work` are parts of one installation: they share the services, whoever of them has started them.
-async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
+pub(crate) async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
     let config = RuntimeConfig {
         data_dir: settings.data_dir.clone(),
         kit: settings.kit.clone(),

@@ -1,5 +1,6 @@
 //! Composition root: reads settings, builds the parts, runs a role.
 
+pub mod admin;
 mod check;
 pub mod compose;
 pub mod config;

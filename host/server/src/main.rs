@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use server::admin::MoveArgs;
 use server::settings::LogFormat;
 use server::{Role, Settings, config, metrics};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -50,6 +51,11 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Works on the library, beside a running server or without one.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
     /// Looks at the settings.
     Config {
         #[command(subcommand)]
@@ -68,6 +74,23 @@ enum ModelCommand {
     },
     /// Compares models with their manifests; all that are here unless some are named.
     Verify { names: Vec<String> },
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Where bytes live.
+    Storage {
+        #[command(subcommand)]
+        command: StorageCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum StorageCommand {
+    /// Says of each backend what it holds and whether it can be used.
+    Check,
+    /// Moves what lies in one backend to another, verified by hash. What was cut off goes on when it is started again.
+    Move(MoveArgs),
 }
 
 #[derive(Subcommand)]
@@ -95,6 +118,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Serve => (Role::Serve, Vec::new()),
         Command::Work { queues } => (Role::Work, queues),
         Command::Model { command } => return model(&settings, command),
+        Command::Admin { command: AdminCommand::Storage { command } } => return storage(&settings, command),
         Command::Config { command: ConfigCommand::Check } => return check(&settings),
         Command::Config { command: ConfigCommand::Print } => {
             print!("{}", config::print(&settings));
@@ -125,6 +149,17 @@ fn model(settings: &Settings, command: ModelCommand) -> Result<()> {
         ModelCommand::Pull { names } => runtime.block_on(server::models::pull(settings, &names)),
         ModelCommand::Verify { names } => runtime.block_on(server::models::verify(settings, &names)),
     }
+}
+
+fn storage(settings: &Settings, command: StorageCommand) -> Result<()> {
+    log(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    let done = match command {
+        StorageCommand::Check => runtime.block_on(server::admin::check_storage(settings)),
+        StorageCommand::Move(args) => runtime.block_on(server::admin::move_storage(settings, &args)),
+    };
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 fn log(settings: &Settings) -> Result<()> {

@@ -10,6 +10,7 @@ pub mod faces;
 mod facts;
 pub mod intents;
 mod migrate;
+pub mod moving;
 pub mod outbox;
 pub mod people;
 mod pool;
