@@ -28,6 +28,7 @@ mod server;
 mod statements;
 mod steps;
 mod storage_move;
+mod storage_s3;
 mod timeline;
 mod upkeep;
 mod uploads;

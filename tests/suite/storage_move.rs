@@ -2,7 +2,8 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use gallery::failpoint;
@@ -185,8 +186,8 @@ async fn a_storage_that_goes_away_half_way_stops_the_move_and_nothing_is_lost() 
     // So slow that it is still moving when the disk goes.
     let slow = format!("{}KiB/s", photos::jpeg(0).len().div_ceil(1024) * 8);
     let arguments = move_args("main", "other", &["--at-once", "1", "--patience", "300ms", "--rate", &slow]);
-    let child = latent(&app, &arguments).stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let child = child.spawn().unwrap();
+    let mut command = latent(&app, &arguments);
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     eventually("some have moved", || async { (named(&app).await[1] >= 2).then_some(()) }).await;
     let away = app.folder().join("away");
     std::fs::rename(other(&app), &away).unwrap();
@@ -311,20 +312,21 @@ async fn kill_nine_again_and_again_while_others_delete_and_upload_loses_and_doub
         for round in 0_u64.. {
             let arguments = move_args("main", "other", &["--at-once", "3", "--rate", "60KiB/s"]);
             let arguments = if round < 8 { arguments } else { move_args("main", "other", &[]) };
-            let mut child = latent(&app, &arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
+            let child = Mutex::new(latent(&app, &arguments).stdout(Stdio::null()).spawn().unwrap());
+            let has_ended = || child.lock().unwrap().try_wait().unwrap().is_some();
             let before = named(&app).await[1];
             if round < 8 {
                 // It has done something, and is in the middle of something else.
                 eventually("it moves, or has ended", || async {
-                    let ended = child.try_wait().unwrap().is_some();
-                    (ended || named(&app).await[1] > before + 3 * round as i64 % 7).then_some(())
+                    (has_ended() || named(&app).await[1] > before + 3 * round as i64 % 7).then_some(())
                 })
                 .await;
-                if child.try_wait().unwrap().is_none() {
-                    child.kill().unwrap();
+                if !has_ended() {
+                    child.lock().unwrap().kill().unwrap();
                     kills += 1;
                 }
             }
+            let mut child = child.into_inner().unwrap();
             if child.wait().unwrap().success() {
                 break;
             }

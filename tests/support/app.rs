@@ -7,7 +7,7 @@ use runtime::{RuntimeConfig, Services};
 use server::{Role, Running, Settings, config};
 use tempfile::TempDir;
 
-use crate::{Client, Database};
+use crate::{Client, Database, s3};
 
 /// A running server. Its folder goes with it.
 pub struct TestApp {
@@ -115,6 +115,46 @@ pub fn settings(folder: &Path) -> Settings {
     settings.storage.backend.get_mut("main").unwrap().files = folder.join("data/library");
     settings.plugin_host.cache = std::env::temp_dir().join("latent-tests-compiled");
     settings
+}
+
+/// Adds a storage that is the bucket of the tests in a service at `url`.
+pub fn add_bucket(settings: &mut Settings, name: &str, url: &str) {
+    let mut backend: server::settings::Backend = toml::from_str(&bucket(url)).unwrap();
+    backend.settings = s3::settings(url);
+    settings.storage.backend.insert(name.into(), backend);
+}
+
+fn bucket(url: &str) -> String {
+    format!(
+        "plugin = \"storage-s3\"\nfiles = \"\"\nhttp = [{{ origin = \"{url}\", private = true }}]\n\
+         secrets.key = {{ value = \"{}\", origin = \"{url}\" }}\n",
+        s3::SECRET_KEY
+    )
+}
+
+/// The secret of a bucket is another than the service knows.
+pub fn set_secret(settings: &mut Settings, name: &str, secret: &str) {
+    let backend = &settings.storage.backend[name];
+    let url = backend.settings["endpoint"].as_str().unwrap();
+    let changed: server::settings::Backend = toml::from_str(&bucket(url).replace(s3::SECRET_KEY, secret)).unwrap();
+    settings.storage.backend.get_mut(name).unwrap().secrets = changed.secrets;
+}
+
+/// For a program that is to work beside an app that has a bucket: a settings file. (Printed settings do not tell secrets.)
+pub fn config_with_bucket(app: &TestApp, name: &str, url: &str) -> PathBuf {
+    let text = format!(
+        "[database]\nurl = {:?}\n[redis]\nurl = {:?}\n[storage.backend.main]\nfiles = {:?}\n\
+         [storage.backend.{name}]\n{}[storage.backend.{name}.settings]\nendpoint = {url:?}\nbucket = {:?}\naccess-key-id = {:?}\n",
+        app.settings.database.url,
+        app.settings.redis.url,
+        app.library(),
+        bucket(url),
+        s3::BUCKET,
+        s3::ACCESS_KEY,
+    );
+    let path = app.folder().join("latent.toml");
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 async fn start(settings: &Settings, role: Role) -> Running {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Blob, BlobClass, Inbox, Object, StorageBackend, StorageError, Stored};
 
@@ -53,6 +54,18 @@ impl Blobs {
     pub async fn get(&self, location: &str, offset: u64, len: Option<u64>) -> Result<Blob, StorageError> {
         let (backend, path) = self.resolve(location)?;
         backend.get(path, offset, len).await
+    }
+
+    /// Up to `limit` objects of the backend of that name in order of location, after `after`: for people who look. What is to be
+    /// deleted is never found by it.
+    pub async fn list_in(&self, name: &str, after: Option<&str>, limit: u32) -> Result<Vec<Stored>, StorageError> {
+        self.backend(name)?.list(after, limit).await
+    }
+
+    /// A link that a client may read from directly, where the backend makes such.
+    pub async fn presign(&self, location: &str, expires: Duration) -> Result<Option<String>, StorageError> {
+        let (backend, path) = self.resolve(location)?;
+        backend.presign(path, expires).await
     }
 
     /// Success when nothing is there.

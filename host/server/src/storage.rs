@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
@@ -203,6 +204,18 @@ impl StorageBackend for Marked {
     async fn check(&self) -> Result<(), StorageError> {
         self.marker.check()?;
         self.inner.check().await
+    }
+
+    async fn marker(&self) -> Result<Option<String>, StorageError> {
+        self.inner.marker().await
+    }
+
+    async fn mark(&self, text: &str) -> Result<(), StorageError> {
+        self.inner.mark(text).await
+    }
+
+    async fn presign(&self, location: &str, expires: Duration) -> Result<Option<String>, StorageError> {
+        self.inner.presign(location, expires).await
     }
 
     async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError> {

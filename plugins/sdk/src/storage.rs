@@ -53,6 +53,18 @@ pub trait Storage: Sized {
     fn check(&self) -> Result<(), Error>;
     /// Bytes used and free.
     fn usage(&self) -> Result<Option<(u64, u64)>, Error>;
+    /// The text that [`Storage::mark`] left, if there is one. A plugin with a directory needs neither: the host sees to its marker.
+    fn marker(&self) -> Result<Option<String>, Error> {
+        Err(Error::Unsupported("this storage has no marker of its own".into()))
+    }
+    /// Leaves a text that says whose the place is.
+    fn mark(&self, _text: String) -> Result<(), Error> {
+        Err(Error::Unsupported("this storage has no marker of its own".into()))
+    }
+    /// A link that a client may read from directly, where the backend has them.
+    fn presign(&self, _location: String, _expires_ms: u64) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
 }
 
 /// Exports a [`Storage`] as a plugin.
@@ -87,8 +99,14 @@ macro_rules! export_storage {
                 fn list(after: Option<String>, limit: u32) -> Result<Vec<Stored>, Error> {
                     with(|plugin| plugin.list(after, limit))
                 }
-                fn presign(_: String, _: u64) -> Result<Option<String>, Error> {
-                    Ok(None)
+                fn presign(location: String, expires_ms: u64) -> Result<Option<String>, Error> {
+                    with(|plugin| plugin.presign(location, expires_ms))
+                }
+                fn marker() -> Result<Option<String>, Error> {
+                    with(|plugin| plugin.marker())
+                }
+                fn mark(text: String) -> Result<(), Error> {
+                    with(|plugin| plugin.mark(text))
                 }
                 fn check() -> Result<(), Error> {
                     with(|plugin| plugin.check())
