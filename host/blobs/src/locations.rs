@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::resume::resuming;
 use crate::{Blob, BlobClass, Inbox, Object, StorageBackend, StorageError, Stored};
 
 /// The inbox and all named backends.
@@ -53,7 +54,8 @@ impl Blobs {
     /// `len` `None`: to the end.
     pub async fn get(&self, location: &str, offset: u64, len: Option<u64>) -> Result<Blob, StorageError> {
         let (backend, path) = self.resolve(location)?;
-        backend.get(path, offset, len).await
+        let blob = backend.get(path, offset, len).await?;
+        Ok(resuming(backend.clone(), path, offset, blob))
     }
 
     /// Up to `limit` objects of the backend of that name in order of location, after `after`: for people who look. What is to be

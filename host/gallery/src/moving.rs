@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use blobs::{Blob, BlobClass, Object, StorageError};
+use blobs::{Blob, BlobClass, Object, Received, StorageError};
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 use store::moving::{After, Held, Holder, Movable};
@@ -115,6 +115,15 @@ enum Turn {
     Moved(u64),
     /// It was deleted or has moved meanwhile.
     Overtaken,
+}
+
+/// An object where it was.
+struct Fetched {
+    /// Readable more than once.
+    bytes: Blob,
+    sha256: [u8; 32],
+    /// The file that holds them meanwhile, of what arrived from elsewhere.
+    _spooled: Option<Received>,
 }
 
 /// What the objects that are under way share.
@@ -247,7 +256,9 @@ impl Gallery {
     }
 
     async fn move_one(&self, run: &Run<'_>, movable: &Movable) -> Result<Turn> {
-        let Some((bytes, sha256)) = self.fetch(movable).await? else { return Ok(Turn::Overtaken) };
+        let Some(fetched) = self.fetch(movable).await? else { return Ok(Turn::Overtaken) };
+        let Fetched { bytes, sha256, .. } = &fetched;
+        let sha256 = *sha256;
         if let Some(size) = movable.size
             && u64::try_from(size) != Ok(bytes.len())
         {
@@ -259,7 +270,7 @@ impl Gallery {
         }
         let object = object(movable, sha256);
         let to = &run.order.to;
-        let (intent, location) = self.put_intended(movable.owner, (to, &object), &bytes, POINTS).await?;
+        let (intent, location) = self.put_intended(movable.owner, (to, &object), bytes, POINTS).await?;
         self.store().spare(&location).await?;
         if let Err(error) = self.verify(&location, sha256).await {
             self.store().intent_to_garbage(intent).await?;
@@ -276,7 +287,7 @@ impl Gallery {
 
     /// The bytes where they are now, such that they can be read more than once, and their hash. `None`: its row names another
     /// place by now.
-    async fn fetch(&self, movable: &Movable) -> Result<Option<(Blob, [u8; 32])>> {
+    async fn fetch(&self, movable: &Movable) -> Result<Option<Fetched>> {
         let bytes = match self.read(&movable.location, 0, None).await {
             Err(GalleryError::Storage(StorageError::NotFound(why))) => {
                 let place = self.location_of(&movable.holder).await?;
@@ -287,8 +298,18 @@ impl Gallery {
             }
             other => other?,
         };
-        let sha256 = hash(&bytes).await?;
-        Ok(Some((bytes, sha256)))
+        if bytes.is_seekable() {
+            let sha256 = hash(&bytes).await?;
+            return Ok(Some(Fetched { bytes, sha256, _spooled: None }));
+        }
+        // What arrives can be read once, and has to be hashed and put, and maybe put again.
+        let mut writer = self.blobs().inbox.create().await?;
+        let mut chunks = std::pin::pin!(bytes.into_stream());
+        while let Some(chunk) = chunks.next().await {
+            writer.write(chunk.map_err(cut_off)?).await?;
+        }
+        let spooled = writer.finish().await?;
+        Ok(Some(Fetched { bytes: spooled.blob()?, sha256: spooled.sha256, _spooled: Some(spooled) }))
     }
 
     /// Reads back what was put.
@@ -367,9 +388,13 @@ async fn hash(bytes: &Blob) -> Result<[u8; 32]> {
     let mut chunks = std::pin::pin!(bytes.clone().into_stream());
     let mut sha256 = Sha256::new();
     while let Some(chunk) = chunks.next().await {
-        sha256.update(&chunk.map_err(|error| StorageError::Unavailable(format!("it was cut off: {error}")))?);
+        sha256.update(&chunk.map_err(cut_off)?);
     }
     Ok(sha256.finalize().into())
+}
+
+fn cut_off(error: std::io::Error) -> StorageError {
+    StorageError::Unavailable(format!("it was cut off: {error}"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, QueueName, SystemClock};
 
+use crate::plugin_state::PluginState;
 use crate::{Settings, metrics, plugins, storage};
 
 /// What a process does.
@@ -191,7 +192,8 @@ pub(crate) async fn services(settings: &Settings, role: Role) -> Result<Option<S
 async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) -> Result<(Gallery, Arc<Inference>)> {
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
-    let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let gallery = Gallery::new(Parts {
