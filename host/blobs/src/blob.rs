@@ -28,9 +28,19 @@ pub struct Blob {
 #[derive(Debug, Clone)]
 enum Source {
     Memory(Bytes),
-    File { file: Arc<File>, path: Option<Arc<Path>>, offset: u64, len: u64 },
+    File {
+        file: Arc<File>,
+        path: Option<Arc<Path>>,
+        offset: u64,
+        len: u64,
+    },
     /// At most `most` bytes of it; `len`, if it is known how many those are.
-    Arriving { body: Arc<Arriving>, offset: u64, most: u64, len: Option<u64> },
+    Arriving {
+        body: Arc<Arriving>,
+        offset: u64,
+        most: u64,
+        len: Option<u64>,
+    },
 }
 
 impl Blob {

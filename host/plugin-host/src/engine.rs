@@ -53,7 +53,16 @@ impl Shared {
         tick(engine.weak(), stop.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
         let heavy = Arc::new(Semaphore::new(lent.heavy.max(1)));
         let io = Arc::new(Semaphore::new(IO));
-        Ok(Self { engine, lent, heavy, io, plugins: Mutex::default(), runtime: Some(runtime), outside: Handle::try_current().ok(), stop })
+        Ok(Self {
+            engine,
+            lent,
+            heavy,
+            io,
+            plugins: Mutex::default(),
+            runtime: Some(runtime),
+            outside: Handle::try_current().ok(),
+            stop,
+        })
     }
 
     /// A plugin that may keep warm instances.

@@ -149,13 +149,17 @@ fn requests_to(manifest: &Manifest, operator: &OperatorGrant, world: &World) -> 
         if !asked.http.iter().any(|pattern| pattern.fits(origin)) {
             let all: Vec<String> = asked.http.iter().map(ToString::to_string).collect();
             let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
-            return Err(wrong(format!("{origin} is not among the origins that it asks for: {all}. Take it out of {section} http")));
+            return Err(wrong(format!(
+                "{origin} is not among the origins that it asks for: {all}. Take it out of {section} http"
+            )));
         }
     }
     for (name, secret) in &operator.secrets {
         if !asked.secrets.contains(name) {
             let all = if asked.secrets.is_empty() { "none".to_owned() } else { asked.secrets.join(", ") };
-            return Err(wrong(format!("it has no use for a secret {name:?}; it asks for {all}. Take out {section} secrets.{name}")));
+            return Err(wrong(format!(
+                "it has no use for a secret {name:?}; it asks for {all}. Take out {section} secrets.{name}"
+            )));
         }
         secret.value.check().map_err(|why| wrong(format!("the secret {name:?}: {why}")))?;
         let origin = &secret.origin;

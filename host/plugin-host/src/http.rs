@@ -166,7 +166,10 @@ impl Http {
         for (name, value) in &written.headers {
             self.header(&mut asked, name, value)?;
         }
-        asked.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("latent/", env!("CARGO_PKG_VERSION"))));
+        asked
+            .headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!("latent/", env!("CARGO_PKG_VERSION"))));
         Ok(asked)
     }
 

@@ -50,6 +50,9 @@ const IMAGES: Bounds =
 const STORAGE: Bounds =
     Bounds { memory: 32 << 20, host_memory: 64 << 20, deadline: Duration::from_secs(300), concurrency: 16, kv: KV };
 
+/// A film takes an hour from a home to a service. A transfer that stands still ends much earlier.
+const ELSEWHERE: Bounds = Bounds { deadline: Duration::from_secs(3_600), host_memory: 128 << 20, ..STORAGE };
+
 const KV: u64 = 1 << 20;
 
 const STORAGE_CALLS: &[&str] = &[
@@ -84,8 +87,8 @@ const WORLDS: &[World] = &[
         imports: &["types", "log", "config", "blob", "blob-write", "kv", "http", "secrets"],
         exports: &["lifecycle", "storage"],
         calls: STORAGE_CALLS,
-        usual: STORAGE,
-        most: MOST,
+        usual: ELSEWHERE,
+        most: Bounds { deadline: Duration::from_secs(24 * 3_600), ..MOST },
     },
     World {
         name: "face-detector",
@@ -195,7 +198,10 @@ impl World {
             "http" if asked.http.is_empty() => unasked("http = [\"https://api.example.org\"]"),
             "http" => {
                 let all: Vec<String> = asked.http.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
-                Some(format!("it asks for {}. Write into the settings: {section} http = [\"https://...\"]", all.join(", ")))
+                Some(format!(
+                    "it asks for {}. Write into the settings: {section} http = [\"https://...\"]",
+                    all.join(", ")
+                ))
             }
             "secrets" if !grant.secrets.is_empty() => None,
             "secrets" if asked.secrets.is_empty() => unasked("secrets = [\"key\"]"),
@@ -249,9 +255,7 @@ impl Exports {
         }
     }
 
-    pub fn storage(
-        &self,
-    ) -> wasmtime::Result<&crate::bindings::storage::exports::latent::plugin::storage::Guest> {
+    pub fn storage(&self) -> wasmtime::Result<&crate::bindings::storage::exports::latent::plugin::storage::Guest> {
         match self {
             Self::Storage(exports) => Ok(exports.latent_plugin_storage()),
             _ => wasmtime::bail!("this plugin stores nothing"),

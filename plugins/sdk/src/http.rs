@@ -36,7 +36,7 @@ impl Request {
     /// # Errors
     /// `denied`: the origin or a secret was not granted; `timeout`, `unavailable`: try again later.
     pub fn send(&self, body: Body<'_>) -> Result<Response> {
-        send(self, body)
+        send(self, &body)
     }
 }
 

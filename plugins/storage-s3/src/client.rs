@@ -23,6 +23,9 @@ const CHUNK: u32 = 1 << 20;
 const SKEW: &str = "skew-ms";
 const HOUR_MS: u64 = 3_600_000;
 
+/// The name of the secret access key.
+const SECRET: &str = "key";
+
 /// The bucket.
 pub struct Client {
     pub settings: Settings,
@@ -284,8 +287,7 @@ impl Client {
     }
 
     fn chain(&self, messages: &[Vec<u8>]) -> Result<Vec<u8>> {
-        secrets::hmac_sha256_chain(&self.settings.secret, Some("AWS4"), messages)
-            .map_err(|error| error.context("cannot sign"))
+        secrets::hmac_sha256_chain(SECRET, Some("AWS4"), messages).map_err(|error| error.context("cannot sign"))
     }
 }
 

@@ -62,7 +62,7 @@ impl Failure {
 
     /// For the one who must act on it. `doing`: "cannot put library/…".
     pub fn error(&self, settings: &Settings, doing: &str) -> Error {
-        let Settings { bucket, region, access_key_id: who, secret, .. } = settings;
+        let Settings { bucket, region, access_key_id: who, .. } = settings;
         let code = &*self.refusal.code;
         let said = self.said();
         // What is wrong with settings or rights is not wrong with the object: it may work when somebody has seen to it.
@@ -82,7 +82,7 @@ impl Failure {
                 ),
             },
             ("SignatureDoesNotMatch", _) => see_to(format!(
-                "the signature is not accepted: is the secret {secret:?} the key of {who}, and {region:?} the region?"
+                "the signature is not accepted: is the secret \"key\" the key of {who}, and {region:?} the region?"
             )),
             ("InvalidAccessKeyId", _) => {
                 see_to(format!("the access key {who} is unknown there: correct `access-key-id`"))
