@@ -5,6 +5,7 @@ mod client;
 pub mod contract;
 mod database;
 pub mod moto;
+pub mod origin;
 pub mod photos;
 mod program;
 pub mod s3;

@@ -14,6 +14,7 @@ use plugin_host::{ByteSize, HostConfig, Lent, PluginHost, Time};
 use runtime::Services;
 use types::SystemClock;
 
+use crate::plugin_state::PluginState;
 use crate::{Role, Settings, compose, storage};
 
 /// How often a line says how far a move is, where nobody watches a bar.
@@ -217,7 +218,8 @@ async fn attach(settings: &Settings) -> Result<(Gallery, Option<Services>)> {
     let services = compose::services(settings, Role::Work).await?;
     let (store, queue) = compose::connect(settings, services.as_ref()).await?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
-    let host = PluginHost::lending(&config, Lent::default())?;
+    let kv = Arc::new(PluginState(store.clone()));
+    let host = PluginHost::lending(&config, Lent { kv: Some(kv), ..Lent::default() })?;
     let blobs = storage::open(settings, &store, &host, true).await?;
     let gallery = Gallery::new(Parts {
         store,

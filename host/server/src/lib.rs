@@ -8,7 +8,7 @@ mod grants;
 mod marker;
 pub mod metrics;
 pub mod models;
-mod plugin_state;
+pub mod plugin_state;
 mod plugins;
 pub mod settings;
 mod storage;

@@ -12,22 +12,52 @@ enum Command {
     /// Sends one request and reads the answer's body as text.
     Send(Sent),
     /// GETs all of them.
-    All { urls: Vec<String>, at_once: u32 },
+    All {
+        urls: Vec<String>,
+        at_once: u32,
+    },
     /// GETs it so often and holds the answers; says how many there were, and why not more.
-    Hold { url: String, times: u32 },
+    Hold {
+        url: String,
+        times: u32,
+    },
     /// GETs it for ever, one after the other.
-    Flood { url: String },
+    Flood {
+        url: String,
+    },
     /// GETs it and appends the body to what is written, then hashes that.
-    Splice { url: String },
+    Splice {
+        url: String,
+    },
     /// Reads the body backwards, by pieces.
-    Backwards { url: String },
-    Chain { secret: String, prefix: Option<String>, messages: Vec<String> },
-    KvGet { key: String },
-    KvSet { key: String, value: String, ttl: Option<u64> },
-    KvDelete { key: String },
-    KvAdd { key: String, by: i64 },
+    Backwards {
+        url: String,
+    },
+    Chain {
+        secret: String,
+        prefix: Option<String>,
+        messages: Vec<String>,
+    },
+    KvGet {
+        key: String,
+    },
+    KvSet {
+        key: String,
+        value: String,
+        ttl: Option<u64>,
+    },
+    KvDelete {
+        key: String,
+    },
+    KvAdd {
+        key: String,
+        by: i64,
+    },
     /// Writes values of so many bytes under new keys until it may not; says how many and why.
-    KvFlood { bytes: usize, prefix: String },
+    KvFlood {
+        bytes: usize,
+        prefix: String,
+    },
     Spin,
     Trap,
     Allocate,
@@ -59,7 +89,8 @@ struct Failed {
 
 /// Runs a command. What the host refused is an answer; what is no command is an error.
 pub fn run(text: &str) -> Result<String, Error> {
-    let command: Command = serde_json::from_str(text).map_err(|error| Error::invalid(format!("the command: {error}")))?;
+    let command: Command =
+        serde_json::from_str(text).map_err(|error| Error::invalid(format!("the command: {error}")))?;
     let answer = match done(command) {
         Ok(value) => value,
         Err(error) => serde_json::to_value(failed(error)).map_err(|error| Error::other(format!("{error}")))?,

@@ -90,8 +90,7 @@ impl Storage for Probe {
 
 /// Each part with the hash that a signature would need, four at once; the tags that the server gave.
 fn in_parts(url: &str, src: &Blob, len: u64, part: u64) -> Result<String, Error> {
-    let parts: Vec<Blob> =
-        (0..len.div_ceil(part)).map(|at| src.slice(at * part, part)).collect::<Result<_, _>>()?;
+    let parts: Vec<Blob> = (0..len.div_ceil(part)).map(|at| src.slice(at * part, part)).collect::<Result<_, _>>()?;
     let mut requests = Vec::new();
     for (at, blob) in parts.iter().enumerate() {
         let request = Request::new("PUT", format!("{url}?part={at}")).header("x-sha256", command::hex(&blob.sha256()?));
