@@ -32,6 +32,7 @@ mod statements;
 mod steps;
 mod storage_move;
 mod storage_s3;
+mod suite_on_s3;
 mod timeline;
 mod upkeep;
 mod uploads;

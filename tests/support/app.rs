@@ -7,6 +7,7 @@ use runtime::{RuntimeConfig, Services};
 use server::{Role, Running, Settings, config};
 use tempfile::TempDir;
 
+use crate::s3::S3;
 use crate::{Client, Database, s3};
 
 /// A running server. Its folder goes with it.
@@ -18,7 +19,12 @@ pub struct TestApp {
     pub running: Running,
     pub valkey: Services,
     folder: TempDir,
+    /// The bucket that `main` is, where [`IN_A_BUCKET`] is set.
+    bucket: Option<S3>,
 }
+
+/// Set for a run of the suite: the storage `main` of every app is a bucket of a service of its own.
+pub const IN_A_BUCKET: &str = "LATENT_TESTS_IN_A_BUCKET";
 
 impl TestApp {
     /// With default settings, and without the plugins that look at photos: what they find is tested where it matters.
@@ -50,10 +56,14 @@ impl TestApp {
         let mut settings = settings(folder.path());
         settings.database.url.clone_from(&database.url);
         settings.redis.url = valkey.redis_url().unwrap().to_owned();
+        let bucket = if std::env::var_os(IN_A_BUCKET).is_some() { Some(S3::start().await) } else { None };
+        if let Some(bucket) = &bucket {
+            add_bucket(&mut settings, "main", &bucket.url);
+        }
         change(&mut settings);
         let running = start(&settings, role).await;
         let anonymous = Client::new(&format!("http://{}", running.address.unwrap()));
-        Self { anonymous, database, settings, running, valkey, folder }
+        Self { anonymous, database, settings, running, valkey, folder, bucket }
     }
 
     /// The first account, signed in.
@@ -77,11 +87,16 @@ impl TestApp {
 
     /// Stops and starts on the same database and folders. A process would be new; so is everything here.
     pub async fn restart(self) -> Self {
-        let Self { anonymous, database, settings, running, valkey, folder } = self;
+        let Self { anonymous, database, settings, running, valkey, folder, bucket } = self;
         running.stop().await;
         let running = start(&settings, Role::All).await;
         let anonymous = Client { url: format!("http://{}", running.address.unwrap()), ..anonymous };
-        Self { anonymous, database, settings, running, valkey, folder }
+        Self { anonymous, database, settings, running, valkey, folder, bucket }
+    }
+
+    /// The service whose bucket `main` is, in a run with [`IN_A_BUCKET`].
+    pub fn bucket(&self) -> Option<&S3> {
+        self.bucket.as_ref()
     }
 
     /// For a program that is to work beside this one: same database, Redis and storage.
@@ -126,7 +141,7 @@ pub fn add_bucket(settings: &mut Settings, name: &str, url: &str) {
 
 fn bucket(url: &str) -> String {
     format!(
-        "plugin = \"storage-s3\"\nfiles = \"\"\nhttp = [{{ origin = \"{url}\", private = true }}]\n\
+        "plugin = \"storage-s3\"\nhttp = [{{ origin = \"{url}\", private = true }}]\n\
          secrets.key = {{ value = \"{}\", origin = \"{url}\" }}\n",
         s3::SECRET_KEY
     )

@@ -13,7 +13,7 @@ pub mod s3;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use app::{TestApp, add_bucket, config_with_bucket, set_secret};
+pub use app::{IN_A_BUCKET, TestApp, add_bucket, config_with_bucket, set_secret};
 pub use client::{Answer, Client};
 pub use database::Database;
 pub use program::{Program, latent};

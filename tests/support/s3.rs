@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -140,7 +140,7 @@ async fn serve(listener: TcpListener, service: S3Service, shared: Arc<Shared>) {
         let _ = socket.set_nodelay(true);
         let (service, shared) = (service.clone(), shared.clone());
         tokio::spawn(async move {
-            let answer = service_fn(move |request| handle(service.clone(), shared.clone(), request));
+            let answer = service_fn(move |request| handle(service.clone(), shared.clone(), request).boxed());
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
         });
     }
@@ -176,9 +176,10 @@ async fn pass(
     request: Request<Incoming>,
     fault: Option<Fault>,
 ) -> Result<Response<Body>, std::io::Error> {
-    let answer = service.call(request.map(s3s::Body::from)).await.map_err(std::io::Error::other)?;
+    let answer = service.call(request.map(s3s::Body::from)).await;
+    let answer = answer.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
     let (head, body) = answer.into_parts();
-    let body = body.map_err(std::io::Error::other);
+    let body = body.map_err(|error| std::io::Error::other(error.to_string()));
     Ok(match fault {
         Some(Fault::Lose) => return Err(std::io::Error::other("lost")),
         Some(Fault::Cut(after)) => {

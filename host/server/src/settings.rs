@@ -65,6 +65,7 @@ pub struct Backend {
     /// The name of a file in kit/plugins, without `.wasm`.
     pub plugin: String,
     /// Of a plugin that keeps files.
+    #[serde(default)]
     pub files: PathBuf,
     /// Where it may send requests.
     #[serde(default)]

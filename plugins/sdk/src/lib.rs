@@ -12,7 +12,6 @@
 #[rustfmt::skip]
 pub mod bindings;
 pub mod blob;
-pub mod blob_write;
 pub mod config;
 pub mod embedding;
 pub mod faces;

@@ -13,8 +13,7 @@ pub mod xml;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use latent_plugin::blob_write;
-use latent_plugin::storage::{Blob, Class, Error, Object, Storage, Stored};
+use latent_plugin::storage::{Blob, Class, Error, Object, Storage, Stored, Writer, create_blob};
 
 use crate::client::{Answer, Call, Client, Payload};
 use crate::keys::MARKER;
@@ -226,7 +225,7 @@ fn plain(etag: &str) -> String {
 }
 
 fn empty() -> Result<Blob, Error> {
-    blob_write::Writer::finish(blob_write::create(None)?)
+    Writer::finish(create_blob(None)?)
 }
 
 #[cfg(target_family = "wasm")]
