@@ -1,14 +1,19 @@
 //! The plugin storage-s3 against two services that know nothing of each other, and against one that breaks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use blobs::{Blob, BlobClass, Blobs, Object, StorageError};
+use plugin_host::http::Origin;
+use plugin_host::{BoundSecret, HostConfig, HttpOrigin, Lent, OperatorGrant, PluginHost, SecretText};
 use serde_json::{Value, json};
 use server::Settings;
 use sha2::{Digest as _, Sha256};
 use tests::moto::Moto;
 use tests::s3::{Fault, S3};
 use tests::{TestApp, photos};
+
+use crate::plugin_kv::Memory;
 
 /// A server whose storage `cloud` is a bucket at `url`; `main` is a folder, and takes what is new.
 async fn beside(url: &str, change: impl FnOnce(&mut Settings)) -> TestApp {
@@ -208,7 +213,7 @@ async fn what_is_wrong_with_the_settings_is_said() {
         let mut settings = app.settings.clone();
         tests::add_bucket(&mut settings, "cloud", &s3.url);
         cloud(&mut settings).insert(key.into(), value);
-        let started = server::start(&settings, server::Role::Serve, Vec::new(), std::sync::Arc::new(String::new)).await;
+        let started = server::start(&settings, server::Role::Serve, Vec::new(), Arc::new(String::new)).await;
         let said = match started {
             Err(error) => format!("{error:#}"),
             Ok(running) => running.gallery.ready().await.expect_err("the settings are wrong"),
@@ -341,7 +346,7 @@ async fn a_link_is_made_where_that_is_allowed_and_lives_for_minutes() {
         let mut settings = app.settings.clone();
         cloud(&mut settings).insert("presign".into(), json!(true));
         drop(app.running);
-        server::start(&settings, server::Role::Serve, Vec::new(), std::sync::Arc::new(String::new)).await.unwrap()
+        server::start(&settings, server::Role::Serve, Vec::new(), Arc::new(String::new)).await.unwrap()
     };
     let link = app.gallery.blobs().presign(&location, Duration::from_secs(3_600)).await.unwrap().unwrap();
     assert!(link.contains("X-Amz-Expires=300&"), "an hour is too long: {link}");
@@ -396,4 +401,38 @@ async fn a_library_moves_into_a_bucket_and_back() {
     for (id, seed) in &kept {
         assert_eq!(client.bytes(&format!("/assets/{id}/original")).await, photos::jpeg(*seed));
     }
+}
+
+#[tokio::test]
+async fn no_byte_of_an_object_passes_through_the_guest() {
+    let s3 = S3::start().await;
+    let cache_dir = std::env::temp_dir().join("latent-tests-compiled");
+    let lent = Lent { kv: Some(Arc::new(Memory::default())), ..Lent::default() };
+    let host = PluginHost::lending(&HostConfig { cache_dir, threads: 2 }, lent).unwrap();
+    let origin: Origin = s3.url.parse().unwrap();
+    let secret = BoundSecret { value: SecretText::new(tests::s3::SECRET_KEY), origin: origin.clone() };
+    let mut settings = s3.settings();
+    settings.extend([("part-mib".into(), json!(5)), ("multipart-above-mib".into(), json!(5))]);
+    let grant = OperatorGrant {
+        http: vec![HttpOrigin { origin, private: true, ca: None }],
+        secrets: [("key".to_owned(), secret)].into(),
+        settings,
+        ..OperatorGrant::default()
+    };
+    let wasm = std::fs::read(tests::kit().join("plugins/storage-s3.wasm")).unwrap();
+    let plugin = host.load(wasm.into(), &grant).await.unwrap();
+    let storage = plugin.storage();
+    for (key, len) in [("small", 1 << 20), ("large", 12 << 20)] {
+        let bytes = noise(len, 5);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        let blob = Blob::open(file.path()).unwrap();
+        let stored = storage.put(&object(key, "film.mp4", &bytes), &blob).await.unwrap();
+        assert_eq!(stored.len, len as u64);
+        let whole = storage.get(&stored.location, 0, None).await.unwrap();
+        assert!(whole.read().await.unwrap() == bytes);
+    }
+    let traffic = plugin.traffic();
+    assert_eq!(traffic.payload, 0);
+    assert!(traffic.messages < 64 << 10, "{} bytes of 13 MiB were read by the guest", traffic.messages);
 }

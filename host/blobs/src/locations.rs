@@ -93,6 +93,11 @@ impl Blobs {
         results
     }
 
+    /// What is wrong with the backend of that name.
+    pub async fn check_in(&self, name: &str) -> Result<(), StorageError> {
+        self.backend(name)?.check().await
+    }
+
     /// Bytes used and free where originals go.
     pub async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError> {
         self.backend(&self.originals)?.usage().await

@@ -96,10 +96,9 @@ impl Gallery {
         match self.blobs().get(location, offset, len).await {
             Err(missing @ StorageError::NotFound(_)) => {
                 let backend = location.split_once(':').map_or("", |(backend, _)| backend);
-                let checked = self.blobs().check().await.into_iter().find(|(name, _)| name == backend);
-                match checked {
-                    Some((_, Err(error))) => Err(StorageError::Unavailable(error.to_string()).into()),
-                    _ => Err(missing.into()),
+                match self.blobs().check_in(backend).await {
+                    Err(error) => Err(StorageError::Unavailable(error.to_string()).into()),
+                    Ok(()) => Err(missing.into()),
                 }
             }
             other => Ok(other?),
