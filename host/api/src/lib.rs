@@ -20,6 +20,7 @@ mod routes;
 mod search;
 mod serve;
 mod server;
+mod storage;
 mod sync;
 mod timeline;
 mod trash;
@@ -119,6 +120,7 @@ fn routes() -> Routes {
         .merge(queues::routes())
         .merge(pipelines::routes())
         .merge(latent::routes())
+        .merge(storage::routes())
 }
 
 /// Everything under one router.

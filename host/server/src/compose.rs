@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, Clock, QueueName, RunId, SystemClock};
 
+use crate::plugin_state::PluginState;
 use crate::{Settings, metrics, plugins, storage};
 
 /// What a process does.
@@ -151,7 +152,7 @@ pub async fn feeder(settings: &Settings) -> Result<(Feeder, Option<Services>)> {
     Ok((Feeder::new(gallery, pipelines, spec(settings)), services))
 }
 
-async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
+pub(crate) async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
     let url = |own: &str, embedded: Option<&str>| {
         if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
     };
@@ -203,7 +204,7 @@ async fn listen(
 }
 
 /// `serve` and `work` are parts of one installation: they share the services, whoever of them has started them.
-async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
+pub(crate) async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
     let config = RuntimeConfig {
         data_dir: settings.data_dir.clone(),
         kit: settings.kit.clone(),
@@ -232,7 +233,8 @@ async fn gallery(
 ) -> Result<(Gallery, Arc<Inference>)> {
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
-    let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let gallery = Gallery::new(Parts {

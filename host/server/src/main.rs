@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use pipelines::RunRequest;
+use server::admin::MoveArgs;
 use server::settings::LogFormat;
 use server::{Role, Settings, config, metrics};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -55,6 +56,11 @@ enum Command {
     Pipeline {
         #[command(subcommand)]
         command: PipelineCommand,
+    },
+    /// Works on the library, beside a running server or without one.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
     },
     /// Looks at the settings.
     Config {
@@ -113,6 +119,23 @@ enum PipelineCommand {
 }
 
 #[derive(Subcommand)]
+enum AdminCommand {
+    /// Where bytes live.
+    Storage {
+        #[command(subcommand)]
+        command: StorageCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum StorageCommand {
+    /// Says of each backend what it holds and whether it can be used.
+    Check,
+    /// Moves what lies in one backend to another, verified by hash. What was cut off goes on when it is started again.
+    Move(MoveArgs),
+}
+
+#[derive(Subcommand)]
 enum ConfigCommand {
     /// Says what is wrong with them, or nothing.
     Check,
@@ -138,6 +161,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Work { queues } => (Role::Work, queues),
         Command::Model { command } => return model(&settings, command),
         Command::Pipeline { command } => return pipeline(&settings, command),
+        Command::Admin { command: AdminCommand::Storage { command } } => return storage(&settings, command),
         Command::Config { command: ConfigCommand::Check } => return check(&settings),
         Command::Config { command: ConfigCommand::Print } => {
             print!("{}", config::print(&settings));
@@ -188,6 +212,17 @@ fn pipeline(settings: &Settings, command: PipelineCommand) -> Result<()> {
             runtime.block_on(server::pipelines::run(settings, &request, dry_run, wait))
         }
     }
+}
+
+fn storage(settings: &Settings, command: StorageCommand) -> Result<()> {
+    log(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    let done = match command {
+        StorageCommand::Check => runtime.block_on(server::admin::check_storage(settings)),
+        StorageCommand::Move(args) => runtime.block_on(server::admin::move_storage(settings, &args)),
+    };
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 fn log(settings: &Settings) -> Result<()> {
