@@ -25,7 +25,8 @@ async fn the_metadata_step_waits_for_a_correction_and_not_the_other_way_round() 
     let local = jiff::tz::TimeZone::UTC.to_datetime(now);
     let step = tokio::spawn(async move { store.save_exif(asset, &Exif::default(), now, local).await });
     tests::eventually("the step waits", || async {
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
         (raw.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 1).then_some(())
     })
     .await;

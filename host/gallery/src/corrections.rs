@@ -96,7 +96,6 @@ impl Gallery {
         }
         self.update_assets(user, ids, changes).await
     }
-
 }
 
 /// What an XMP file says, as the asset beside it is to begin with. A date that cannot be is not said.
