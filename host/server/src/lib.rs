@@ -5,6 +5,7 @@ pub mod compose;
 pub mod config;
 pub mod metrics;
 pub mod models;
+pub mod plugin;
 mod plugins;
 pub mod settings;
 mod storage;

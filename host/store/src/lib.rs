@@ -12,6 +12,7 @@ pub mod intents;
 mod migrate;
 pub mod outbox;
 pub mod people;
+pub mod plugins;
 mod pool;
 pub mod removal;
 pub mod search;
