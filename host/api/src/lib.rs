@@ -13,6 +13,7 @@ mod metrics;
 mod operate;
 mod people;
 mod permissions;
+mod plugins;
 mod ranges;
 mod routes;
 mod search;
@@ -91,6 +92,7 @@ fn routes() -> Routes {
         .merge(faces::routes())
         .merge(search::routes())
         .merge(jobs::routes())
+        .merge(plugins::routes())
         .merge(latent::routes())
 }
 

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use plugin_host::{Embedder, FaceDetector, Plugin};
 
 use crate::people::FaceSpace;
-use crate::{Gallery, GalleryError};
 use crate::search::{EmbeddingSpace, TextEmbedder};
+use crate::{Gallery, GalleryError};
 
 pub use manager::{Approval, Candidate, Manager, ManagerParts, Pinned, Wider, who};
 pub use node::Health;
@@ -25,6 +25,7 @@ pub use oci::SIGNATURE as OCI_SIGNATURE;
 pub use package::Package;
 pub use signature::{key_id, public_key, verify};
 pub use source::{Fetched, LONGEST, Offer, Source};
+pub use view::Shown;
 
 /// What is installed. Cheap to clone.
 #[derive(Clone, Default)]
@@ -95,7 +96,9 @@ impl Gallery {
     /// # Errors
     /// This process runs no plugins.
     pub fn manager(&self) -> crate::Result<&Manager> {
-        self.plugin_manager().map(|manager| &**manager).ok_or_else(|| GalleryError::Invalid("this process runs no plugins".into()))
+        self.plugin_manager()
+            .map(|manager| &**manager)
+            .ok_or_else(|| GalleryError::Invalid("this process runs no plugins".into()))
     }
 
     /// As they are now.

@@ -21,11 +21,7 @@ pub struct Inspected {
     pub digest: String,
 }
 
-pub(crate) async fn inspect(
-    shared: &Shared,
-    cache: Arc<CompileCache>,
-    wasm: Bytes,
-) -> Result<Inspected, HostError> {
+pub(crate) async fn inspect(shared: &Shared, cache: Arc<CompileCache>, wasm: Bytes) -> Result<Inspected, HostError> {
     if wasm.len() > LARGEST {
         return Err(HostError::TooLarge { len: wasm.len(), most: LARGEST });
     }

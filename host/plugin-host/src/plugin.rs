@@ -145,7 +145,11 @@ impl Plugin {
 }
 
 /// Its SHA-256 and its code. Compiling takes seconds, which an async thread may not.
-pub(crate) async fn compiled(shared: &Shared, cache: Arc<CompileCache>, wasm: Bytes) -> Result<(String, Component), HostError> {
+pub(crate) async fn compiled(
+    shared: &Shared,
+    cache: Arc<CompileCache>,
+    wasm: Bytes,
+) -> Result<(String, Component), HostError> {
     let engine = shared.engine.clone();
     blocking(move || {
         let digest = hex::encode(Sha256::digest(&wasm));

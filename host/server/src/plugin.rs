@@ -240,13 +240,7 @@ async fn install(manager: &Manager, source: &str, from: &From, approve: &Approve
     say(&format!("{id} {} is installed and enabled.", candidate.package.version))
 }
 
-async fn upgrade(
-    manager: &Manager,
-    id: &str,
-    source: Option<String>,
-    from: &From,
-    approve: &Approve,
-) -> Result<()> {
+async fn upgrade(manager: &Manager, id: &str, source: Option<String>, from: &From, approve: &Approve) -> Result<()> {
     let installed = manager.installed(id).await?;
     let offer = match (source, &installed.active) {
         (Some(source), _) => from.offer(&source)?,
@@ -369,7 +363,8 @@ async fn trusted(settings: &Settings) -> Result<Vec<PluginKey>> {
 fn describe(package: &Package, signed_by: Option<&str>) {
     let manifest = &package.manifest;
     let mut text = format!("{} {}: {}\n", manifest.id, manifest.version, manifest.title);
-    for (name, value) in [("about", &*manifest.description), ("licence", &manifest.licence), ("world", &manifest.world)] {
+    for (name, value) in [("about", &*manifest.description), ("licence", &manifest.licence), ("world", &manifest.world)]
+    {
         if !value.is_empty() {
             text += &format!("  {name:<9} {value}\n");
         }

@@ -69,6 +69,7 @@ async fn pin(settings: &Settings, host: &PluginHost, id: &str, plugin: &settings
         source: format!("settings: {}", plugin.file.display()),
         manifest: None,
         digest: String::new(),
+        changed_at: jiff::Timestamp::UNIX_EPOCH,
         granted: granted(plugin),
         plugin: None,
         error: None,
@@ -91,6 +92,9 @@ async fn fill(
 ) -> Result<()> {
     let path = file(settings, &plugin.file);
     let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    if let Ok(changed_at) = path.metadata()?.modified().map(jiff::Timestamp::try_from) {
+        pinned.changed_at = changed_at.unwrap_or_default();
+    }
     let manifest = read_manifest(&wasm)?;
     let found = manifest.id.clone();
     anyhow::ensure!(found == pinned.id, "{} is {found}: write [plugins.{found:?}]", path.display());

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use plugin_host::{Manifest, Plugin, PluginHost};
 use queue::Queue;
 use serde_json::{Map, Value};
@@ -27,6 +28,8 @@ pub struct Pinned {
     /// `None`: its file cannot be read.
     pub manifest: Option<Manifest>,
     pub digest: String,
+    /// When its file was written.
+    pub changed_at: Timestamp,
     /// In the shape of requests, as the settings say it.
     pub granted: Map<String, Value>,
     /// Where this process runs plugins.
@@ -115,7 +118,7 @@ impl Manager {
                 "{id} is installed already: `latent plugin upgrade {id} SOURCE` puts another version in its place"
             )));
         }
-        let now = jiff::Timestamp::now();
+        let now = Timestamp::now();
         let mut plugin = Installed {
             id: id.clone(),
             enabled: true,
@@ -148,7 +151,8 @@ impl Manager {
             return Err(GalleryError::Invalid(format!("{id} {} runs already", package.version)));
         }
         let before = text(active, "version");
-        let is_lower = semver::Version::parse(before).is_ok_and(|before| package.version.cmp_precedence(&before).is_lt());
+        let is_lower =
+            semver::Version::parse(before).is_ok_and(|before| package.version.cmp_precedence(&before).is_lt());
         if is_lower {
             return Err(GalleryError::Invalid(format!(
                 "{id} {} is lower than {before}, which runs: a version with known faults could come back this way. \
@@ -178,7 +182,8 @@ impl Manager {
         let mut plugin = self.installed(id).await?;
         let mut release = candidate.release();
         if let Some(active) = &plugin.active {
-            release.grants = requests::carried(object(&active.grants), &requests::of(&candidate.package.manifest)).into();
+            release.grants =
+                requests::carried(object(&active.grants), &requests::of(&candidate.package.manifest)).into();
             release.settings = active.settings.clone();
         }
         plugin.staged = Some(release);
@@ -277,7 +282,10 @@ impl Manager {
     /// One that is installed and not pinned.
     pub async fn installed(&self, id: &str) -> Result<Installed> {
         self.not_pinned(id)?;
-        self.store().installed_plugin(id).await?.ok_or_else(|| GalleryError::NotFound(format!("no plugin {id} is installed")))
+        self.store()
+            .installed_plugin(id)
+            .await?
+            .ok_or_else(|| GalleryError::NotFound(format!("no plugin {id} is installed")))
     }
 
     /// What waits becomes what runs, after it ran once with what it is granted.
@@ -389,7 +397,7 @@ impl Candidate {
             source: self.source.clone(),
             grants: Map::new().into(),
             settings: Map::new().into(),
-            added_at: jiff::Timestamp::now(),
+            added_at: Timestamp::now(),
         }
     }
 

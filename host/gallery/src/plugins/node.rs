@@ -92,7 +92,8 @@ impl Manager {
             Some(retired) => retired.plugin,
             None => {
                 let wasm = self.store().plugin_component(&release.digest).await?;
-                let wasm = wasm.ok_or_else(|| GalleryError::NotFound(format!("the bytes {} are gone", release.digest)))?;
+                let wasm =
+                    wasm.ok_or_else(|| GalleryError::NotFound(format!("the bytes {} are gone", release.digest)))?;
                 self.load(id, wasm, release).await?
             }
         };
@@ -117,6 +118,12 @@ impl Manager {
             plugins.add(loaded.plugin.clone());
         }
         plugins
+    }
+
+    /// Brings itself in line, and gives what runs.
+    pub async fn loaded_now(&self) -> Result<Plugins> {
+        self.sync(false, |_| {}).await?;
+        Ok(self.compose(&*self.running.lock().await))
     }
 
     /// How the installed ones are here. `None`: what is installed was not read yet.

@@ -224,7 +224,7 @@ pub fn words(requests: &Map<String, Value>) -> Vec<String> {
     const ORDER: [&str; 5] = ["http", "pixels", "files", "secrets", "models"];
     let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
     let mut names: Vec<&String> = requests.keys().collect();
-    names.sort_by_key(|name| place(name));
+    names.sort_by_key(|name| (place(name), *name));
     let pixels = requests.get("pixels") == Some(&Value::Bool(true));
     names.into_iter().map(|name| sentence(name, &requests[name], pixels)).collect()
 }

@@ -85,9 +85,8 @@ pub fn covers(prefix: &str, id: &str) -> bool {
 /// It is no beginning of an id.
 pub fn prefix(text: &str) -> Result<String, String> {
     let prefix = text.strip_suffix(".*").or_else(|| text.strip_suffix('.')).unwrap_or(text);
-    let fits = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-    };
+    let fits =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     match prefix.split('.').all(fits) {
         true => Ok(prefix.to_owned()),
         false => Err(format!("{text:?} is no beginning of an id: write org.example")),

@@ -64,7 +64,8 @@ impl Source {
     /// It is none of these.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(rest) = text.strip_prefix("index+") {
-            let (url, id) = rest.split_once('#').ok_or_else(|| format!("{text:?} names no plugin: write #ID after it"))?;
+            let (url, id) =
+                rest.split_once('#').ok_or_else(|| format!("{text:?} names no plugin: write #ID after it"))?;
             let (id, version) = id.split_once('@').map_or((id, None), |(id, version)| (id, Some(version.to_owned())));
             return Ok(Self::Index { url: url.to_owned(), id: id.to_owned(), version });
         }
@@ -122,7 +123,9 @@ impl Offer {
             let wanted = wanted.strip_prefix("sha256:").unwrap_or(wanted).to_lowercase();
             let found = sha256(&wasm);
             if found != wanted {
-                return Err(format!("{source} has the SHA-256 {found}, not {wanted}: these are not the bytes that were meant"));
+                return Err(format!(
+                    "{source} has the SHA-256 {found}, not {wanted}: these are not the bytes that were meant"
+                ));
             }
         }
         let id = match &self.source {

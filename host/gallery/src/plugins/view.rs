@@ -1,5 +1,6 @@
 //! Plugins as they are shown: the same for the API, the page and the command line.
 
+use jiff::Timestamp;
 use plugin_host::Manifest;
 use serde_json::{Value, json};
 use store::plugins::{Installed, PluginKey, Release};
@@ -8,6 +9,15 @@ use super::manager::{Manager, Pinned, object, requests_of, text};
 use super::node::Health;
 use super::{requests, signature};
 use crate::Result;
+
+/// What anybody may know of a plugin.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub manifest: Manifest,
+    pub enabled: bool,
+    pub installed_at: Timestamp,
+    pub updated_at: Timestamp,
+}
 
 impl Manager {
     /// All there are: pinned ones first, then by id.
@@ -30,16 +40,17 @@ impl Manager {
         Ok(self.shown(&plugin, &self.store().plugin_keys().await?).await)
     }
 
-    /// The manifests of all that are there and enabled or not, with when they came, if that is known: what Immich's clients list.
-    pub async fn manifests(&self) -> Result<Vec<(Manifest, bool, Option<jiff::Timestamp>, Option<jiff::Timestamp>)>> {
+    /// What is there, enabled or not, for clients that want no more.
+    pub async fn manifests(&self) -> Result<Vec<Shown>> {
         let (_, installed) = self.store().installed_plugins().await?;
         let pinned = self.parts.pinned.iter().filter_map(|pinned| {
-            let manifest = pinned.manifest.clone()?;
-            Some((manifest, pinned.enabled, None, None))
+            let (manifest, enabled, at) = (pinned.manifest.clone()?, pinned.enabled, pinned.changed_at);
+            Some(Shown { manifest, enabled, installed_at: at, updated_at: at })
         });
         let others = installed.iter().filter(|plugin| !self.is_pinned(&plugin.id)).filter_map(|plugin| {
             let manifest = serde_json::from_value(plugin.active.as_ref()?.manifest.clone()).ok()?;
-            Some((manifest, plugin.enabled, Some(plugin.installed_at), Some(plugin.updated_at)))
+            let (enabled, installed_at, updated_at) = (plugin.enabled, plugin.installed_at, plugin.updated_at);
+            Some(Shown { manifest, enabled, installed_at, updated_at })
         });
         Ok(pinned.chain(others).collect())
     }
