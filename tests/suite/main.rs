@@ -24,6 +24,7 @@ mod plugin_http;
 mod plugin_lifecycle;
 mod plugin_limits;
 mod plugin_loading;
+mod plugin_page;
 mod plugin_sources;
 mod quality;
 mod recovery;

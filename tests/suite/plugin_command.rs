@@ -59,7 +59,10 @@ async fn a_plugin_is_checked_installed_upgraded_taken_back_and_removed() {
     let text = line.run(&["check", "one.wasm"]).await.unwrap_err();
     assert!(text.contains("- sees the pixels of your photos") && text.contains("is not trusted for it"), "{text}");
     let text = line.run(&["check", "one.wasm", "--key", "key.pub"]).await.unwrap();
-    assert!(text.contains("org.example.faces 1.0.0: Faces") && text.contains("is what its manifest says"), "{text}");
+    assert!(
+        text.contains("org.example.faces 1.0.0: Example faces") && text.contains("is what its manifest says"),
+        "{text}"
+    );
     std::fs::write(folder.join("page.wasm"), "<html>").unwrap();
     let text = line.run(&["check", "page.wasm"]).await.unwrap_err();
     assert!(text.contains("this is not a WebAssembly component"), "{text}");

@@ -189,7 +189,7 @@ async fn immichs_clients_find_plugins_and_their_methods() {
     let one = bob.get(&format!("/plugins/{ID}")).await.ok();
     assert_eq!(
         (&one["title"], &one["version"], &one["author"]),
-        (&json!("Faces"), &json!("1.0.0"), &json!("org.example"))
+        (&json!("Example faces"), &json!("1.0.0"), &json!("org.example"))
     );
     let names = |list: Value, name: &str| -> Vec<String> {
         list.as_array().unwrap().iter().map(|one| one[name].as_str().unwrap().to_owned()).collect()
@@ -197,7 +197,7 @@ async fn immichs_clients_find_plugins_and_their_methods() {
     let all = bob.get("/plugins").await.ok();
     assert_eq!(names(all, "id"), ["latent.clip-search", "latent.face-detection", ID]);
     assert_eq!(names(bob.get("/plugins?enabled=true").await.ok(), "id"), [ID]);
-    assert_eq!(names(bob.get("/plugins?title=Faces&version=2.0.0").await.ok(), "id"), Vec::<String>::new());
+    assert_eq!(names(bob.get("/plugins?title=Example%20faces&version=2.0.0").await.ok(), "id"), Vec::<String>::new());
     let methods = bob.get(&format!("/plugins/methods?pluginName={ID}&$type=AssetV1&trigger=AssetCreate")).await.ok();
     assert_eq!(names(methods, "key"), [format!("{ID}#detect")]);
     assert_eq!(bob.get("/plugins/methods?trigger=AssetTagged").await.ok(), json!([]));

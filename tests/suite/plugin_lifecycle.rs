@@ -29,7 +29,7 @@ pub fn guest(guest: &str, version: &str, requests: &str) -> Vec<u8> {
 fn manifest(id: &str, version: &str, requests: &str) -> String {
     let deadline = if requests.contains("deadline") { "" } else { "deadline = \"2s\"" };
     format!(
-        "id = \"{id}\"\nversion = \"{version}\"\nworld = \"latent:plugin/face-detector@0.1.0\"\ntitle = \"Faces\"\n\
+        "id = \"{id}\"\nversion = \"{version}\"\nworld = \"latent:plugin/face-detector@0.1.0\"\ntitle = \"Example faces\"\n\
          [requests]\nmemory = \"4MiB\"\n{deadline}\n{requests}\n"
     )
 }

@@ -352,7 +352,11 @@ impl Manager {
         let ceiling = self.parts.ceilings.get(id).unwrap_or(&none);
         let grant = requests::operator(object(&release.grants), object(&release.settings), ceiling).map_err(invalid)?;
         let loaded = self.parts.host.load(wasm, &grant).await;
-        loaded.map_err(|error| GalleryError::Invalid(error.to_string()))
+        let loaded = loaded.map_err(|error| GalleryError::Invalid(error.to_string()))?;
+        match loaded.digest() == release.digest {
+            true => Ok(loaded),
+            false => Err(invalid(format!("the database holds other bytes than {}", release.digest))),
+        }
     }
 
     async fn package(&self, release: &Release) -> Result<Package> {
@@ -370,6 +374,7 @@ impl Manager {
 
     /// A message that is lost is made up for: nodes look at the generation themselves.
     async fn announce(&self, generation: i64) {
+        tracing::info!(generation, "Plugins were changed");
         let Some(queue) = &self.parts.queue else { return };
         if let Err(error) = queue.tell(&super::node::changed_words(generation)).await {
             tracing::debug!(%error, "Other processes cannot be told that plugins changed; they will find it");
