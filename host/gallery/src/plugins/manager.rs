@@ -331,6 +331,7 @@ impl Manager {
         let bound = grants.get("models").and_then(Value::as_object).into_iter().flatten();
         for (label, model) in bound {
             if !self.parts.models.iter().any(|known| model == known) {
+                let model = model.as_str().unwrap_or_default();
                 return Err(wrong(format!("there is no model {model} for {label}; there are {known}")));
             }
         }
