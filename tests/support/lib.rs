@@ -4,6 +4,7 @@ mod app;
 mod client;
 pub mod contract;
 mod database;
+pub mod origin;
 pub mod photos;
 mod program;
 

@@ -1,5 +1,6 @@
 //! Where bytes live: inbox, originals, derivatives. Calls storage through one trait; knows no plugin.
 
+mod arriving;
 mod blob;
 mod inbox;
 mod locations;

@@ -11,6 +11,7 @@ const BATCH: i64 = 100;
 impl Gallery {
     /// Until there is no garbage left that is due; returns how many pieces are gone. What fails stays for a later round.
     pub async fn sweep(&self) -> Result<usize> {
+        self.store().sweep_plugin_values().await?;
         let mut gone = 0;
         loop {
             let claimed = self.store().claim_garbage(BATCH).await?;

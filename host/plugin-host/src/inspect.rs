@@ -8,10 +8,11 @@ use bytes::Bytes;
 use crate::cache::CompileCache;
 use crate::engine::Shared;
 use crate::grant::Grant;
+use crate::http::{Origin, OriginPattern};
 use crate::manifest::{Manifest, read_manifest};
 use crate::plugin::{LARGEST, compiled};
 use crate::worlds::World;
-use crate::{HostError, OperatorGrant};
+use crate::{BoundSecret, HostError, HttpOrigin, OperatorGrant, SecretText};
 
 /// A component that could be loaded, given what it asks for.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub(crate) async fn inspect(shared: &Shared, cache: Arc<CompileCache>, wasm: Byt
     let grant = Grant::effective(&open, &everything(&open), world)?;
     let (digest, component) = compiled(shared, cache, wasm).await?;
     world.check(&shared.engine, &component, &open, &grant)?;
-    world.link(&shared.engine, &component).map_err(|error| HostError::Lies {
+    world.link(&shared.engine, &component, &open, &grant).map_err(|error| HostError::Lies {
         id: manifest.id.clone(),
         world: manifest.world.clone(),
         why: format!("{error:#}"),
@@ -44,11 +45,28 @@ pub(crate) async fn inspect(shared: &Shared, cache: Arc<CompileCache>, wasm: Byt
     Ok(Inspected { manifest, digest })
 }
 
-/// What it asks for. Nothing is opened with it.
+/// What it asks for, with names made up where an operator would give them. Nothing is opened with it.
 fn everything(manifest: &Manifest) -> OperatorGrant {
+    let asked = &manifest.requests;
+    let http: Vec<HttpOrigin> = asked.http.iter().filter_map(one_of).map(HttpOrigin::from).collect();
+    let secret = |name: &String| {
+        let origin = http.first()?.origin.clone();
+        Some((name.clone(), BoundSecret { value: SecretText::new("made up here"), origin }))
+    };
     OperatorGrant {
-        files: manifest.requests.files.then(|| PathBuf::from("/nonexistent")),
-        pixels: manifest.requests.pixels,
+        files: asked.files.then(|| PathBuf::from("/nonexistent")),
+        pixels: asked.pixels,
+        secrets: asked.secrets.iter().filter_map(secret).collect(),
+        http,
         ..OperatorGrant::default()
     }
+}
+
+/// An origin that a pattern is for.
+fn one_of(pattern: &OriginPattern) -> Option<Origin> {
+    let text = match pattern.to_string() {
+        any if any == "*" => "https://made-up.invalid".to_owned(),
+        text => text.replace("*.", "made-up.").replace('*', "made-up.invalid"),
+    };
+    text.parse().ok()
 }

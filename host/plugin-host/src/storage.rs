@@ -7,7 +7,7 @@ use blobs::{Blob, BlobClass, Object, StorageBackend, StorageError, Stored};
 use wasmtime::component::Resource;
 
 use crate::bindings::lent::latent::plugin::types;
-use crate::bindings::local_storage::exports::latent::plugin::storage as guest;
+use crate::bindings::storage::exports::latent::plugin::storage as guest;
 use crate::held::HeldBlob;
 use crate::text::{LONGEST, clean};
 use crate::{Plugin, PluginError};
@@ -110,7 +110,11 @@ impl StorageBackend for StoragePlugin {
                 let storage = instance.exports.storage()?;
                 match storage.call_get(&mut instance.store, &location, offset, len).await? {
                     // Taken out of the table: the blob outlives the guest.
-                    Ok(handle) => Ok(Ok(instance.store.data_mut().take(handle)?.blob)),
+                    Ok(handle) => {
+                        let blob = instance.store.data_mut().take(handle)?.blob;
+                        let unknown = || PluginError::Other("its object does not say how long it is".into());
+                        Ok(blob.known_len().map(|_| blob).ok_or_else(unknown))
+                    }
                     Err(error) => Ok(Err(plugin_error(error))),
                 }
             })

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, QueueName, SystemClock};
 
+use crate::plugin_state::PluginState;
 use crate::{Settings, metrics, plugins, storage};
 
 /// What a process does.
@@ -155,7 +156,9 @@ pub async fn manager(settings: &Settings) -> Result<(Manager, Option<Services>)>
     let queue = Queue::connect(&redis, Duration::from_secs(60)).await.ok();
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: 1 };
-    let host = PluginHost::lending(&config, Lent { inference: Some(inference.clone()), ..Lent::default() })?;
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
+    let host = PluginHost::lending(&config, lent)?;
     Ok((plugins::manager(settings, store, host, &inference, queue, false).await, services))
 }
 
@@ -220,7 +223,8 @@ async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
 async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) -> Result<(Gallery, Arc<Inference>)> {
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
-    let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let gallery = Gallery::new(Parts {

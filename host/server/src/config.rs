@@ -114,7 +114,9 @@ fn ranges(settings: &Settings) -> Result<(), (&'static str, String)> {
 /// What is approved for an installed plugin stands in the database; the settings only say what may not be.
 fn installed(settings: &Settings) -> Result<(), (String, String)> {
     for (id, plugin) in settings.plugins.iter().filter(|(_, plugin)| !plugin.is_pinned()) {
-        for (key, is_set) in [("pixels", plugin.pixels), ("settings", !plugin.settings.is_empty())] {
+        let set =
+            [("pixels", plugin.pixels), ("http", !plugin.http.is_empty()), ("settings", !plugin.settings.is_empty())];
+        for (key, is_set) in set {
             if is_set {
                 let why = "is for a plugin with a file; one that is installed gets it by `latent plugin grant`";
                 return Err((format!("plugins.{id}.{key}"), why.to_owned()));
@@ -160,15 +162,14 @@ fn pattern<'a>(defaults: &'a Table, path: &str, key: &str) -> Option<&'a Value> 
 fn check(origin: &str, defaults: &Table, given: &Table, path: &str) -> Result<(), ConfigError> {
     for (key, value) in given {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        // What plugins call their models and settings is theirs.
-        if path.starts_with("plugins.") && ["models", "settings", "ceiling"].contains(&&**key) {
+        // What plugins call their models, secrets and settings is theirs.
+        let is_plugin = path.starts_with("plugins.") || path.starts_with("storage.backend.");
+        if is_plugin && ["models", "settings", "secrets", "ceiling"].contains(&&**key) {
             continue;
         }
         match (pattern(defaults, path, key), value) {
             (Some(Value::Table(defaults)), Value::Table(given)) => check(origin, defaults, given, &full)?,
             (Some(_), _) => {}
-            // A backend's own settings.
-            (None, _) if path.starts_with("storage.backend.") && key == "settings" => {}
             (None, _) => {
                 let nearest = defaults
                     .keys()

@@ -3,9 +3,11 @@
 mod check;
 pub mod compose;
 pub mod config;
+mod grants;
 pub mod metrics;
 pub mod models;
 pub mod plugin;
+pub mod plugin_state;
 mod plugins;
 pub mod settings;
 mod storage;

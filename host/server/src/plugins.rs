@@ -1,6 +1,6 @@
 //! The plugins that look at photos: loads what the settings name, with what they grant.
 
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,14 @@ use anyhow::{Context as _, Result};
 use gallery::plugins::requests::OperatorCeiling;
 use gallery::plugins::{Manager, ManagerParts, Pinned};
 use inference::{Inference, InferenceConfig};
-use plugin_host::{Ceiling, OperatorGrant, PluginHost, read_manifest};
+use plugin_host::{PluginHost, read_manifest};
 use queue::Queue;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::Settings;
-use crate::settings;
+use crate::{Settings, grants, settings};
 
 /// How often models are looked at that nobody runs.
 const LOOK: Duration = Duration::from_secs(5);
@@ -56,7 +55,7 @@ pub async fn manager(
         store,
         host: Arc::new(host),
         pinned,
-        ceilings: ceilings.map(|(id, plugin)| (id.clone(), ceiling(plugin))).collect(),
+        ceilings: ceilings.map(|(id, plugin)| (id.clone(), ceiling(id, plugin))).collect(),
         models: inference.manifests().iter().map(|manifest| manifest.name.clone()).collect(),
         queue,
     })
@@ -101,45 +100,35 @@ async fn fill(
     pinned.digest = hex::encode(Sha256::digest(&wasm));
     pinned.manifest = Some(manifest);
     if run {
-        pinned.plugin = Some(host.load(wasm.into(), &grant(plugin)).await?);
+        pinned.plugin = Some(host.load(wasm.into(), &grants::of_plugin(plugin)?).await?);
     }
     Ok(())
 }
 
-fn grant(plugin: &settings::Plugin) -> OperatorGrant {
-    OperatorGrant {
-        models: plugin.models.clone(),
-        pixels: plugin.pixels,
-        settings: plugin.settings.clone(),
-        ceiling: limits(plugin),
-        files: None,
-    }
-}
-
-fn limits(plugin: &settings::Plugin) -> Ceiling {
-    Ceiling {
-        memory: plugin.memory.or(plugin.ceiling.memory),
-        host_memory: plugin.host_memory.or(plugin.ceiling.host_memory),
-        deadline: plugin.deadline.or(plugin.ceiling.deadline),
-        concurrency: plugin.concurrency.or(plugin.ceiling.concurrency).map(NonZeroUsize::get),
-    }
-}
-
-fn ceiling(plugin: &settings::Plugin) -> OperatorCeiling {
+fn ceiling(id: &str, plugin: &settings::Plugin) -> OperatorCeiling {
+    let secrets = grants::secrets(&plugin.secrets).unwrap_or_else(|error| {
+        tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin gets no secrets");
+        BTreeMap::new()
+    });
     OperatorCeiling {
         pixels: plugin.ceiling.pixels,
+        http: plugin.ceiling.http.clone(),
+        secrets,
         models: plugin.models.clone(),
-        limits: limits(plugin),
+        limits: grants::limits(plugin),
         is_off: !plugin.enabled,
     }
 }
 
 /// In the shape of requests, to be put into words.
 fn granted(plugin: &settings::Plugin) -> Map<String, Value> {
-    let limits = limits(plugin);
+    let limits = grants::limits(plugin);
     let all = json!({
         "models": plugin.models,
         "pixels": plugin.pixels,
+        "http": plugin.http,
+        "secrets": plugin.secrets.keys().collect::<Vec<_>>(),
+        "kv": limits.kv,
         "memory": limits.memory,
         "host-memory": limits.host_memory,
         "deadline": limits.deadline,

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use async_trait::async_trait;
 use blobs::{Blob, Blobs, Inbox, Object, StorageBackend, StorageError, Stored};
-use plugin_host::{OperatorGrant, PluginHost};
+use bytes::Bytes;
+use plugin_host::{PluginHost, read_manifest};
 use serde_json::json;
 use store::Store;
 
-use crate::Settings;
 use crate::settings::Backend;
+use crate::{Settings, grants};
 
 const MARKER: &str = ".latent";
 const WORDS: &str = "This folder belongs to a Latent library. Without this file nothing is written here.\n";
@@ -26,9 +27,18 @@ pub async fn open(settings: &Settings, store: &Store, host: &PluginHost, uploads
     let mut backends: HashMap<String, Arc<dyn StorageBackend>> = HashMap::new();
     for (name, backend) in &settings.storage.backend {
         let section = || format!("[storage.backend.{name}]");
+        let wasm = component(settings, backend).with_context(section)?;
+        let mut grant = grants::of_backend(name, backend).with_context(section)?;
+        // A backend elsewhere has no folder here.
+        if !read_manifest(&wasm).with_context(section)?.requests.files {
+            let inner = host.load(wasm, &grant).await.with_context(section)?.storage();
+            backends.insert(name.clone(), inner);
+            continue;
+        }
         let marker = Marker { path: backend.files.join(MARKER), library: library.clone() };
         initialise(store, name, backend, &marker).await.with_context(section)?;
-        let inner = load(settings, host, backend).await.with_context(section)?;
+        grant.files = Some(backend.files.clone());
+        let inner = host.load(wasm, &grant).await.with_context(section)?.storage();
         backends.insert(name.clone(), Arc::new(Marked { inner, marker }));
     }
     let inbox = if uploads { inbox(settings)? } else { Inbox::none() };
@@ -77,15 +87,9 @@ async fn initialise(store: &Store, name: &str, backend: &Backend, marker: &Marke
     Ok(())
 }
 
-async fn load(settings: &Settings, host: &PluginHost, backend: &Backend) -> Result<Arc<dyn StorageBackend>> {
+fn component(settings: &Settings, backend: &Backend) -> Result<Bytes> {
     let path = settings.kit.join("plugins").join(format!("{}.wasm", backend.plugin));
-    let wasm = fs::read(&path).with_context(|| format!("cannot read the plugin {}", path.display()))?;
-    let grant = OperatorGrant {
-        files: Some(backend.files.clone()),
-        settings: backend.settings.clone(),
-        ..OperatorGrant::default()
-    };
-    Ok(host.load(wasm.into(), &grant).await?.storage())
+    Ok(fs::read(&path).with_context(|| format!("cannot read the plugin {}", path.display()))?.into())
 }
 
 /// The file that says whose a folder is.

@@ -14,9 +14,12 @@ pub mod bindings;
 pub mod config;
 pub mod embedding;
 pub mod faces;
+pub mod http;
 pub mod image;
 pub mod inference;
+pub mod kv;
 pub mod log;
+pub mod secrets;
 pub mod storage;
 pub mod tensor;
 

@@ -229,6 +229,8 @@ impl Manager {
                 GalleryError::Invalid(format!("{id} waits for its first approval: `latent plugin grant {id}`"))
             })?;
             self.try_out(&self.package(active).await?, active).await?;
+            // Another chance, if it was left alone.
+            self.store().release(id).await?;
         }
         plugin.enabled = enabled;
         self.save(plugin, None).await

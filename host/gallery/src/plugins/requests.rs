@@ -4,13 +4,18 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use plugin_host::{ByteSize, Ceiling, Manifest, OperatorGrant, Time};
+use plugin_host::http::{Origin, OriginPattern};
+use plugin_host::{BoundSecret, ByteSize, Ceiling, HttpOrigin, Manifest, OperatorGrant, Time};
 use serde_json::{Map, Value};
 
 /// What the settings allow at most.
 #[derive(Debug, Clone, Default)]
 pub struct OperatorCeiling {
     pub pixels: Option<bool>,
+    /// The only origins that there can be, with what is to be known of each. `None`: any at a public address.
+    pub http: Option<Vec<HttpOrigin>>,
+    /// Secrets are given by the settings alone; an approval says whether they are used.
+    pub secrets: BTreeMap<String, BoundSecret>,
     pub models: BTreeMap<String, String>,
     pub limits: Ceiling,
     /// `enabled = false`.
@@ -80,6 +85,9 @@ pub fn carried(grants: &Map<String, Value>, requests: &Map<String, Value>) -> Ma
     let kept = |(name, granted): (&String, &Value)| {
         let asked = requests.get(name)?;
         let kept = match (granted, asked) {
+            (Value::Array(granted), Value::Array(asked)) if name == "http" => {
+                granted.iter().filter(|origin| is_among(origin, asked)).cloned().collect()
+            }
             // Labels with what is bound to them.
             (Value::Object(bound), Value::Array(asked)) => {
                 let is_asked = |label: &String| asked.iter().any(|item| item == label.as_str());
@@ -134,6 +142,14 @@ fn fitting(name: &str, value: &Value, asked: &Value) -> Result<Value, String> {
                 None => Ok(value.clone()),
             }
         }
+        (Value::Array(asked), Value::Array(some)) if name == "http" => {
+            match some.iter().find(|origin| !is_among(origin, asked)) {
+                Some(origin) => {
+                    Err(format!("http: {origin} is no origin of those that it asks for: {}", listed(asked)))
+                }
+                None => Ok(value.clone()),
+            }
+        }
         (Value::Array(asked), Value::Array(some)) => match some.iter().find(|item| !asked.contains(item)) {
             Some(item) => Err(format!("{name}: it does not ask for {item}; it asks for {}", listed(asked))),
             None => Ok(value.clone()),
@@ -151,10 +167,24 @@ fn listed(items: &[Value]) -> String {
     items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// A request as a grant of all of it. Models need a name each, which an operator gives; a folder is not given here.
+/// Is it an origin that one of these patterns is for? More than its name (a private address, certificates) is the settings'.
+fn is_among(origin: &Value, patterns: &[Value]) -> bool {
+    let Some(origin) = origin.as_str().and_then(|text| Origin::from_str(text).ok()) else { return false };
+    let mut patterns = patterns.iter().filter_map(|text| OriginPattern::from_str(text.as_str()?).ok());
+    patterns.any(|pattern| pattern.fits(&origin))
+}
+
+/// A request as a grant of all of it. Origins are granted where it names them, not where it names a kind of them. Models need a name each, which an operator gives; a folder is not given here.
 pub fn everything(requests: &Map<String, Value>) -> Map<String, Value> {
-    let given = |name: &String| !["models", "files"].contains(&&**name);
-    requests.iter().filter(|(name, _)| given(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    let given = |(name, asked): (&String, &Value)| match (&**name, asked) {
+        ("models" | "files", _) => None,
+        ("http", Value::Array(patterns)) => {
+            let named: Vec<Value> = patterns.iter().filter(|one| !one.to_string().contains('*')).cloned().collect();
+            (!named.is_empty()).then(|| (name.clone(), named.into()))
+        }
+        _ => Some((name.clone(), asked.clone())),
+    };
+    requests.iter().filter_map(given).collect()
 }
 
 /// Both; of what is in both, all items of either, or the newer one.
@@ -192,19 +222,36 @@ pub fn operator(
         }
     }
     let limits = &ceiling.limits;
+    let http = origins(part(grants, "http")?.unwrap_or_default(), ceiling);
+    let used: Vec<String> = part(grants, "secrets")?.unwrap_or_default();
+    let is_used = |name: &str, secret: &BoundSecret| {
+        used.iter().any(|used| used == name) && http.iter().any(|granted| granted.origin == secret.origin)
+    };
+    let secrets = ceiling.secrets.iter().filter(|(name, secret)| is_used(name, secret));
     Ok(OperatorGrant {
+        secrets: secrets.map(|(name, secret)| (name.clone(), secret.clone())).collect(),
         // A folder is given by the settings of a storage backend alone.
         files: None,
         models,
         pixels: part(grants, "pixels")?.unwrap_or(false) && ceiling.pixels != Some(false),
+        http,
+        scope: String::new(),
         settings: settings.clone(),
         ceiling: Ceiling {
+            // What was not approved is not kept at all.
+            kv: lesser(Some(part(grants, "kv")?.unwrap_or(ByteSize(0))), limits.kv),
             memory: lesser(part(grants, "memory")?, limits.memory),
             host_memory: lesser(part(grants, "host-memory")?, limits.host_memory),
             deadline: lesser(part(grants, "deadline")?, limits.deadline),
             concurrency: lesser(part(grants, "concurrency")?, limits.concurrency),
         },
     })
+}
+
+/// Of what was approved, what the settings allow, with what they know of it.
+fn origins(approved: Vec<Origin>, ceiling: &OperatorCeiling) -> Vec<HttpOrigin> {
+    let Some(allowed) = &ceiling.http else { return approved.into_iter().map(HttpOrigin::from).collect() };
+    allowed.iter().filter(|one| approved.contains(&one.origin)).cloned().collect()
 }
 
 fn part<T: serde::de::DeserializeOwned>(grants: &Map<String, Value>, name: &str) -> Result<Option<T>, String> {
@@ -229,12 +276,14 @@ pub fn words(requests: &Map<String, Value>) -> Vec<String> {
     names.into_iter().map(|name| sentence(name, &requests[name], pixels)).collect()
 }
 
+const WAY_OUT: &str = ": together with the pixels of your photos this is a way out of the house";
+
 fn sentence(name: &str, value: &Value, pixels: bool) -> String {
     match (name, value) {
-        ("http", _) if pixels => format!(
-            "may send requests to {}: together with the pixels of your photos this is a way out of the house",
-            items(value)
-        ),
+        ("http", Value::Array(places)) if places.iter().any(|place| place == "*") => {
+            format!("may send requests to any place that you name{}", if pixels { WAY_OUT } else { "" })
+        }
+        ("http", _) if pixels => format!("may send requests to {}{WAY_OUT}", items(value)),
         ("http", _) => format!("may send requests to {}", items(value)),
         ("pixels", _) => "sees the pixels of your photos".into(),
         ("files", _) => "reads and writes one folder, which the settings name for a storage backend".into(),

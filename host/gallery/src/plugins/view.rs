@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use plugin_host::Manifest;
 use serde_json::{Value, json};
 use store::plugins::{Installed, PluginKey, Release};
+use store::quarantine::Quarantined;
 
 use super::manager::{Manager, Pinned, object, requests_of, text};
 use super::node::Health;
@@ -24,20 +25,22 @@ impl Manager {
     pub async fn list(&self) -> Result<Vec<Value>> {
         let (_, installed) = self.store().installed_plugins().await?;
         let keys = self.store().plugin_keys().await?;
-        let mut shown: Vec<Value> = self.parts.pinned.iter().map(pinned).collect();
+        let quarantined = self.store().quarantined().await?;
+        let mut shown: Vec<Value> = self.parts.pinned.iter().map(|one| pinned(one, &quarantined)).collect();
         for plugin in installed.iter().filter(|plugin| !self.is_pinned(&plugin.id)) {
-            shown.push(self.shown(plugin, &keys).await);
+            shown.push(self.shown(plugin, &keys, &quarantined).await);
         }
         Ok(shown)
     }
 
     /// One of them.
     pub async fn show(&self, id: &str) -> Result<Value> {
+        let quarantined = self.store().quarantined().await?;
         if let Some(found) = self.parts.pinned.iter().find(|pinned| pinned.id == id) {
-            return Ok(pinned(found));
+            return Ok(pinned(found, &quarantined));
         }
         let plugin = self.installed(id).await?;
-        Ok(self.shown(&plugin, &self.store().plugin_keys().await?).await)
+        Ok(self.shown(&plugin, &self.store().plugin_keys().await?, &quarantined).await)
     }
 
     /// What is there, enabled or not, for clients that want no more.
@@ -59,17 +62,19 @@ impl Manager {
         self.parts.pinned.iter().any(|pinned| pinned.id == id)
     }
 
-    async fn shown(&self, plugin: &Installed, keys: &[PluginKey]) -> Value {
+    async fn shown(&self, plugin: &Installed, keys: &[PluginKey], quarantined: &[Quarantined]) -> Value {
         let current = plugin.active.as_ref().or(plugin.staged.as_ref());
         let of = |name: &str| current.map(|release| text(release, name)).unwrap_or_default();
         let limits = self.parts.ceilings.get(&plugin.id);
         let is_off = limits.is_some_and(|ceiling| ceiling.is_off);
+        let alone = plugin.active.as_ref().and_then(|active| left_alone(&plugin.id, &active.digest, quarantined));
         let health = match (&plugin.active, plugin.enabled && !is_off) {
             (None, _) => Health { state: "waiting", why: Some("it waits for its first approval".into()) },
             (Some(_), false) if is_off => {
                 Health { state: "disabled", why: Some("the settings say enabled = false".into()) }
             }
             (Some(_), false) => Health { state: "disabled", why: None },
+            (Some(_), true) if alone.is_some() => Health { state: "quarantined", why: alone },
             (Some(_), true) => self.health(&plugin.id).await.unwrap_or(Health { state: "enabled", why: None }),
         };
         json!({
@@ -94,6 +99,12 @@ impl Manager {
             "updatedAt": plugin.updated_at.to_string(),
         })
     }
+}
+
+/// Why this version is left alone, if it is.
+fn left_alone(id: &str, digest: &str, quarantined: &[Quarantined]) -> Option<String> {
+    let found = quarantined.iter().find(|alone| alone.plugin == id && alone.digest == digest);
+    found.map(|alone| alone.reason.clone())
 }
 
 fn release_shown(id: &str, release: &Release, keys: &[PluginKey]) -> Value {
@@ -144,6 +155,12 @@ fn ceiling_words(ceiling: &requests::OperatorCeiling) -> Vec<String> {
     if ceiling.pixels == Some(false) {
         words.push("no pixels".into());
     }
+    if let Some(origins) = &ceiling.http {
+        let origins: Vec<String> = origins.iter().map(|one| one.origin.to_string()).collect();
+        let origins = if origins.is_empty() { "nobody".into() } else { origins.join(", ") };
+        words.push(format!("requests to {origins} alone"));
+    }
+    words.extend(limits.kv.map(|most| format!("at most {most} of its own in the database")));
     words.extend(limits.memory.map(|most| format!("at most {most} of memory an instance")));
     words.extend(limits.host_memory.map(|most| format!("at most {most} of images and tensors an instance")));
     words.extend(limits.deadline.map(|most| format!("at most {most} a call")));
@@ -151,9 +168,11 @@ fn ceiling_words(ceiling: &requests::OperatorCeiling) -> Vec<String> {
     words
 }
 
-fn pinned(pinned: &Pinned) -> Value {
+fn pinned(pinned: &Pinned, quarantined: &[Quarantined]) -> Value {
+    let alone = left_alone(&pinned.id, &pinned.digest, quarantined);
     let (state, why) = match (&pinned.plugin, pinned.enabled, &pinned.error) {
         (_, false, _) => ("disabled", None),
+        (_, true, _) if alone.is_some() => ("quarantined", alone),
         (_, true, Some(error)) => ("failed", Some(error.clone())),
         (Some(_), true, None) => ("running", None),
         (None, true, None) => ("enabled", None),
