@@ -4,6 +4,7 @@ mod arriving;
 mod blob;
 mod inbox;
 mod locations;
+mod resume;
 mod storage;
 
 pub use blob::Blob;

@@ -155,7 +155,7 @@ fn from_environment(key: &str, value: &str) -> Table {
 
 /// The keys below these are names that an operator chose; each has the keys of the default one.
 fn pattern<'a>(defaults: &'a Table, path: &str, key: &str) -> Option<&'a Value> {
-    let is_named = path == "storage.backend" || path == "plugins";
+    let is_named = ["storage.backend", "plugins", "queue"].contains(&path);
     defaults.get(key).or_else(|| if is_named { defaults.values().next() } else { None })
 }
 

@@ -1,11 +1,14 @@
 //! Composition root: reads settings, builds the parts, runs a role.
 
+pub mod admin;
 mod check;
 pub mod compose;
 pub mod config;
 mod grants;
+mod marker;
 pub mod metrics;
 pub mod models;
+pub mod pipelines;
 pub mod plugin;
 pub mod plugin_state;
 mod plugins;
@@ -13,5 +16,5 @@ pub mod settings;
 mod storage;
 
 pub use check::check;
-pub use compose::{Role, Running, start};
+pub use compose::{Role, Running, start, start_at};
 pub use settings::Settings;

@@ -21,6 +21,8 @@ pub struct Settings {
     pub storage: Storage,
     pub media: Media,
     pub workers: Workers,
+    /// By the queue's name.
+    pub queue: BTreeMap<String, Queue>,
     pub uploads: Uploads,
     pub inference: Inference,
     pub plugin_host: PluginHost,
@@ -65,6 +67,7 @@ pub struct Backend {
     /// The name of a file in kit/plugins, without `.wasm`.
     pub plugin: String,
     /// Of a plugin that keeps files.
+    #[serde(default)]
     pub files: PathBuf,
     /// Where it may send requests.
     #[serde(default)]
@@ -124,6 +127,18 @@ pub struct Workers {
     pub takeover: u64,
     /// Seconds.
     pub grace: u64,
+}
+
+/// When a queue works, and how many of its jobs at once.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Queue {
+    /// Empty: always.
+    pub active: String,
+    /// Empty: that of this machine.
+    pub time_zone: String,
+    /// 0: as many as the worker has.
+    pub concurrency: usize,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
