@@ -46,6 +46,7 @@ mod tensor;
 mod thumbs;
 mod tiny_model;
 mod twin;
+#[allow(dead_code, reason = "the plugin also encodes whole paths")]
 #[path = "../../plugins/storage-s3/src/uri.rs"]
 mod uri;
 

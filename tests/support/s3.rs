@@ -171,6 +171,11 @@ async fn handle(
     answered
 }
 
+/// Named: of a closure, rustc does not see that the future that holds it can be sent.
+fn broken_body(error: s3s::StdError) -> std::io::Error {
+    std::io::Error::other(error)
+}
+
 async fn pass(
     service: S3Service,
     request: Request<Incoming>,
@@ -179,7 +184,7 @@ async fn pass(
     let answer = service.call(request.map(s3s::Body::from)).await;
     let answer = answer.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
     let (head, body) = answer.into_parts();
-    let body = body.map_err(|error| std::io::Error::other(error.to_string()));
+    let body = body.map_err(broken_body);
     Ok(match fault {
         Some(Fault::Lose) => return Err(std::io::Error::other("lost")),
         Some(Fault::Cut(after)) => {
