@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use blobs::{Blob, StorageError};
 use store::accounts::User;
 use store::assets::{Asset, AssetChanges, AssetError, StoredFile};
+use store::videos::ENCODED;
 use types::{AssetId, Visibility};
 
 use crate::ingest::THUMBNAILS;
+use crate::videos::TRANSCODING;
 use crate::{Event, Gallery, GalleryError, Result};
 
 /// What is asked of one asset's bytes.
@@ -52,20 +54,30 @@ impl Gallery {
 
     /// Bytes of a file; `len` `None`: to the end.
     pub async fn open(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
-        let Some(asset) = file.made_from else { return self.read(&file.location, offset, len).await };
+        let Some((asset, kind)) = file.made_from else { return self.read(&file.location, offset, len).await };
+        if kind == ENCODED {
+            // Large: it is not read from its beginning to be looked at.
+            return match self.read(&file.location, offset, len).await {
+                Err(GalleryError::Storage(StorageError::NotFound(_))) => self.make_again(asset, kind, file).await,
+                other => other,
+            };
+        }
         // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
         match self.read(&file.location, 0, None).await {
             Ok(blob) if i64::try_from(blob.len()) == Ok(file.size) => Ok(blob.slice(offset, len.unwrap_or(u64::MAX))),
-            Ok(_) => self.make_again(asset, file).await,
-            Err(GalleryError::Storage(StorageError::NotFound(_))) => self.make_again(asset, file).await,
+            Ok(_) => self.make_again(asset, kind, file).await,
+            Err(GalleryError::Storage(StorageError::NotFound(_))) => self.make_again(asset, kind, file).await,
             Err(error) => Err(error),
         }
     }
 
     /// What was made from an original can be made again: the storage need not keep it as carefully.
-    async fn make_again(&self, asset: AssetId, file: &StoredFile) -> Result<Blob> {
+    async fn make_again(&self, asset: AssetId, kind: &str, file: &StoredFile) -> Result<Blob> {
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
-        self.store().forget_derivatives(asset, THUMBNAILS).await?;
+        match kind == ENCODED {
+            true => self.store().forget_derivatives(asset, &[ENCODED], TRANSCODING).await?,
+            false => self.store().forget_derivatives(asset, &["preview", "thumbnail", "fullsize"], THUMBNAILS).await?,
+        }
         self.0.outbox.notify_one();
         Err(GalleryError::NotFound("Asset media not found".into()))
     }

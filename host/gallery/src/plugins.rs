@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use plugin_host::{Embedder, FaceDetector, Plugin};
+use plugin_host::{Embedder, FaceDetector, Plugin, Transcoder};
 
 use crate::Gallery;
 use crate::people::FaceSpace;
@@ -15,6 +15,8 @@ pub struct Plugins {
     pub face_detector: Option<FaceDetector>,
     /// Also the one that understands the texts of searches.
     pub embedder: Option<Embedder>,
+    /// Says what is to be made of videos.
+    pub transcoder: Option<Transcoder>,
     /// That pipelines may name beside these, as fallbacks for instance.
     pub others: Vec<Arc<Plugin>>,
 }
@@ -24,6 +26,7 @@ pub struct Plugins {
 pub enum Looker {
     Faces(FaceDetector),
     Embedder(Embedder),
+    Transcoder(Transcoder),
 }
 
 impl Plugins {
@@ -39,9 +42,13 @@ impl Plugins {
         if let Some(embedder) = self.embedder.as_ref().filter(|embedder| is_meant(embedder.plugin())) {
             return Some(Looker::Embedder(embedder.clone()));
         }
+        if let Some(transcoder) = self.transcoder.as_ref().filter(|transcoder| is_meant(transcoder.plugin())) {
+            return Some(Looker::Transcoder(transcoder.clone()));
+        }
         let plugin = self.others.iter().find(|plugin| is_meant(plugin))?;
         let faces = plugin.face_detector().map(Looker::Faces);
-        faces.or_else(|| plugin.embedder().map(Looker::Embedder))
+        let faces = faces.or_else(|| plugin.embedder().map(Looker::Embedder));
+        faces.or_else(|| plugin.transcoder().map(Looker::Transcoder))
     }
 }
 
@@ -50,6 +57,7 @@ impl Looker {
         match self {
             Self::Faces(detector) => detector.plugin(),
             Self::Embedder(embedder) => embedder.plugin(),
+            Self::Transcoder(transcoder) => transcoder.plugin(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod plan;
 mod recipe;
 mod run;
 mod settle;
+mod video;
 mod worker;
 
 pub use definition::{Definition, DefinitionError, OnFailure, Retry, Step, Use};

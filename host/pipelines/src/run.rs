@@ -53,7 +53,9 @@ pub struct Later {
 #[derive(Default)]
 pub struct Seen {
     original: Option<Bytes>,
-    preview: Option<Pixels>,
+    pub(crate) preview: Option<Pixels>,
+    /// The step that is run.
+    pub(crate) step: String,
 }
 
 /// Processes that began a step and died, after which the file is taken for what kills them.
@@ -97,6 +99,7 @@ impl Tools {
                 Err(error) => return Err(later(error)),
             }
         }
+        self.skip_what_does_not_concern(request, &mut plan, &asset).await.map_err(later)?;
         let is_handed_over = self.hand_over(request, &plan).await.map_err(later)?;
         if let Some(round) = progress.round.filter(|_| !is_handed_over) {
             let closed = self.gallery.store().close_asset(asset.id, pipeline, &plan.wanted(), round).await;
@@ -141,7 +144,7 @@ impl Tools {
         Err(later(failure))
     }
 
-    async fn write_down(
+    pub(crate) async fn write_down(
         &self,
         request: &Request<'_>,
         step: &Step,
@@ -203,7 +206,10 @@ impl Tools {
                 Err(why) => return Ok(Outcome::Impossible(why)),
             }
         }
+        seen.step.clone_from(&step.id);
         let outcome = match &step.uses {
+            Use::Metadata if asset.kind == AssetType::Video => self.video_metadata(asset).await?,
+            Use::Thumbnails if asset.kind == AssetType::Video => self.video_thumbnails(asset, seen).await?,
             Use::Metadata => self.metadata(asset, seen).await?,
             Use::Thumbnails => self.thumbnails(asset, seen).await?,
             Use::Plugin(name) => self.plugin(name, asset, seen, plugins).await?,
@@ -220,13 +226,23 @@ impl Tools {
     }
 
     async fn metadata(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
-        let metadata = if asset.kind == AssetType::Image {
-            let bytes = self.original(asset, seen).await?.clone();
-            self.darkroom.run(move || media::metadata(&bytes)).await?
-        } else {
-            media::Metadata::default()
-        };
+        if asset.kind != AssetType::Image {
+            self.gallery.save_metadata(asset, media::Metadata::default(), None).await?;
+            return Ok(Outcome::Done);
+        }
+        let bytes = self.original(asset, seen).await?.clone();
+        let read = bytes.clone();
+        let (metadata, motion) = self
+            .darkroom
+            .run(move || {
+                let motion = media::motion_video(&read).map(|range| read.slice(range));
+                (media::metadata(&read), motion)
+            })
+            .await?;
         self.gallery.save_metadata(asset, metadata, None).await?;
+        if let Some(video) = motion.filter(|_| asset.live_photo_video.is_none()) {
+            self.gallery.keep_motion_video(asset, video).await?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -257,6 +273,9 @@ impl Tools {
         plugins: &Plugins,
     ) -> Result<Outcome, Failure> {
         let looker = plugins.named(name).ok_or_else(|| Failure::Missing(name.to_owned()))?;
+        if let Looker::Transcoder(transcoder) = &looker {
+            return self.transcode(transcoder, asset, &seen.step).await;
+        }
         let Some(preview) = self.preview(asset, seen).await? else { return Ok(Outcome::Skipped) };
         let failed = |error| Failure::Plugin { id: looker.plugin().manifest().id.clone(), error };
         let nothing = || failed(PluginError::Other("it gave no result".into()));
@@ -272,6 +291,8 @@ impl Tools {
                 let space = gallery::plugins::embedding_space(embedder);
                 self.gallery.search().save_embedding(asset.id, &space, &vector).await?;
             }
+            // It looks at the original, see above.
+            Looker::Transcoder(_) => {}
         }
         Ok(Outcome::Done)
     }
@@ -292,7 +313,7 @@ impl Tools {
 }
 
 /// Evaluates a condition over `asset`.
-fn holds(condition: &Condition, asset: &Asset) -> Result<bool, String> {
+pub(crate) fn holds(condition: &Condition, asset: &Asset) -> Result<bool, String> {
     let mut context = Context::default();
     let exif = asset.exif.as_ref();
     let facts = serde_json::json!({

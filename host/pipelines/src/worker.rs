@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gallery::{Gallery, failpoint};
+use gallery::{Gallery, Looker, failpoint};
 use media::{Limits, ThumbnailSpec};
 use queue::Claimed;
 use store::steps::StepResult;
@@ -15,6 +15,7 @@ use types::{Job, JobKind, QueueName};
 
 use crate::Pipelines;
 use crate::darkroom::Darkroom;
+use crate::definition::{Step, Use};
 use crate::recipe::recipe;
 use crate::run::{Later, Request, Tools};
 
@@ -40,6 +41,8 @@ pub struct WorkerConfig {
     pub decoding: usize,
     pub spec: ThumbnailSpec,
     pub limits: Limits,
+    /// Transcodes at once, beside the other assets: each may take hours.
+    pub transcodes: usize,
     /// How long work may go on after a stop before it is given back.
     pub grace: Duration,
 }
@@ -50,6 +53,7 @@ pub struct Worker {
     pipelines: Pipelines,
     queues: Vec<QueueName>,
     concurrency: usize,
+    transcodes: usize,
     grace: Duration,
     name: String,
     /// The grace is over.
@@ -68,6 +72,7 @@ impl Worker {
             pipelines,
             queues,
             concurrency: config.concurrency.max(1),
+            transcodes: config.transcodes.max(1),
             grace: config.grace,
             name: format!("worker-{}", types::JobId::generate()),
             give_up: CancellationToken::new(),
@@ -76,7 +81,8 @@ impl Worker {
 
     /// Claims and works until `stop`; then finishes what it has, or gives it back when its grace is over.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(self.concurrency));
+        let permits = Arc::new(Semaphore::new(self.concurrency + self.transcodes));
+        let turns = Arc::new(Semaphore::new(self.transcodes));
         let tasks = TaskTracker::new();
         let mut tidied = None;
         loop {
@@ -86,14 +92,20 @@ impl Worker {
                 permit = permits.clone().acquire_owned() => permit,
             };
             let Ok(permit) = permit else { break };
+            // While as many videos as may be are transcoded, the queue of transcodes is left alone: its jobs would only stand here.
+            let turn = turns.clone().try_acquire_owned().ok();
+            let slow = self.slow();
+            let claims = |queue: &&QueueName| turn.is_some() || !slow.contains(queue);
+            let queues: Vec<QueueName> = self.queues.iter().filter(claims).cloned().collect();
             // Not raced with the stop: a claim whose answer nobody reads would lie there until it is stale.
-            match self.tools.gallery.queue().claim(&self.queues, &self.name).await {
+            match self.tools.gallery.queue().claim(&queues, &self.name).await {
                 Ok(Some(claimed)) => {
                     failpoint::hit("ingest.claimed");
                     let worker = self.clone();
+                    let turn = turn.filter(|_| slow.contains(&claimed.job.queue));
                     tasks.spawn(async move {
                         worker.work(claimed).await;
-                        drop(permit);
+                        drop((permit, turn));
                     });
                 }
                 Ok(None) => {
@@ -118,6 +130,17 @@ impl Worker {
             self.give_up.cancel();
             tasks.wait().await;
         }
+    }
+
+    /// The queues in which videos are transcoded.
+    fn slow(&self) -> Vec<QueueName> {
+        let plugins = self.tools.gallery.plugins();
+        let is_slow = |step: &&Step| {
+            let Use::Plugin(name) = &step.uses else { return false };
+            matches!(plugins.named(name), Some(Looker::Transcoder(_)))
+        };
+        let steps = self.pipelines.iter().flat_map(|pipeline| &pipeline.steps);
+        steps.filter(is_slow).map(|step| step.queue.clone()).collect()
     }
 
     async fn wait(&self, stop: &CancellationToken, time: Duration) {

@@ -23,6 +23,7 @@ mod schema;
 mod storage;
 mod text;
 mod traffic;
+mod transcoder;
 mod units;
 mod worlds;
 
@@ -40,6 +41,7 @@ pub use grant::{Ceiling, OperatorGrant};
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
 pub use traffic::Traffic;
+pub use transcoder::Transcoder;
 pub use units::{ByteSize, Time};
 
 /// Where a host keeps what it compiled, and how much it may run at once.

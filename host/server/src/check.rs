@@ -4,7 +4,7 @@ use pipelines::Pipelines;
 use tracing_subscriber::EnvFilter;
 
 use crate::compose::definitions;
-use crate::{Settings, plugins};
+use crate::{Settings, plugins, video};
 
 /// What is wrong, each with the key that it is about; nothing where all is in order.
 pub fn check(settings: &Settings) -> Vec<String> {
@@ -32,6 +32,9 @@ pub fn check(settings: &Settings) -> Vec<String> {
     }
     if let Err(error) = plugins::inference(settings) {
         wrong.push(format!("inference: {error:#}"));
+    }
+    if let Err(error) = video::tools(settings) {
+        wrong.push(format!("video: {error}"));
     }
     let ca = &settings.database.ca;
     if !ca.as_os_str().is_empty() && !ca.is_file() {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, QueueName, SystemClock};
 
-use crate::{Settings, metrics, plugins, storage};
+use crate::{Settings, metrics, plugins, storage, video};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,9 +141,10 @@ async fn talk(gallery: Gallery, stop: CancellationToken) {
 
 fn worker(settings: &Settings, queues: Vec<QueueName>, spec: ThumbnailSpec) -> WorkerConfig {
     let limits = Limits { max_pixels: settings.media.max_megapixels * 1_000_000, ..Limits::default() };
+    let transcodes = settings.video.at_once;
     let (concurrency, decoding) = (settings.workers.concurrency, settings.workers.decoding);
     let grace = Duration::from_secs(settings.workers.grace);
-    WorkerConfig { queues, concurrency, decoding, spec, limits, grace }
+    WorkerConfig { queues, concurrency, decoding, spec, limits, transcodes, grace }
 }
 
 async fn listen(
@@ -194,6 +195,7 @@ async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) ->
     let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
+    let video = video::open(settings)?;
     let gallery = Gallery::new(Parts {
         store,
         blobs: Arc::new(blobs),
@@ -202,10 +204,14 @@ async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) ->
         settings: GallerySettings {
             max_upload: settings.uploads.max_size,
             lease: Duration::from_secs(settings.uploads.lease),
+            video: video.clone(),
             ..GallerySettings::default()
         },
     });
-    gallery.set_plugins(plugins::load(settings, &host).await);
+    let mut plugins = plugins::load(settings, &host).await;
+    // What nobody can make need not be planned.
+    plugins.transcoder = plugins.transcoder.filter(|_| video.is_some());
+    gallery.set_plugins(plugins);
     Ok((gallery, inference))
 }
 

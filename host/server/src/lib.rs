@@ -8,6 +8,7 @@ pub mod models;
 mod plugins;
 pub mod settings;
 mod storage;
+mod video;
 
 pub use check::check;
 pub use compose::{Role, Running, start};

@@ -1,4 +1,4 @@
-//! The plugins that look at photos: loads what the settings name, with what they grant.
+//! The plugins that look at photos and videos: loads what the settings name, with what they grant.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,10 @@ fn file(settings: &Settings, file: &Path) -> PathBuf {
 
 /// The first of a kind does the work; the others can be named by pipelines.
 fn install(plugins: &mut Plugins, plugin: Arc<Plugin>) {
+    if let Some(transcoder) = plugin.transcoder().filter(|_| plugins.transcoder.is_none()) {
+        plugins.transcoder = Some(transcoder);
+        return;
+    }
     match (plugin.face_detector(), plugin.embedder()) {
         (Some(detector), _) if plugins.face_detector.is_none() => plugins.face_detector = Some(detector),
         (_, Some(embedder)) if plugins.embedder.is_none() => plugins.embedder = Some(embedder),

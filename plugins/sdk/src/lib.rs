@@ -19,6 +19,7 @@ pub mod inference;
 pub mod log;
 pub mod storage;
 pub mod tensor;
+pub mod transcoding;
 
 #[doc(hidden)]
 pub mod instance;
