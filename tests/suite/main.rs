@@ -30,4 +30,8 @@ mod steps;
 mod timeline;
 mod upkeep;
 mod uploads;
+mod video;
+mod video_faults;
+mod video_live;
+mod video_plans;
 mod websocket;

@@ -6,6 +6,7 @@ pub mod contract;
 mod database;
 pub mod photos;
 mod program;
+pub mod videos;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
