@@ -41,6 +41,7 @@ mod smart;
 mod tensor;
 mod thumbs;
 mod tiny_model;
+mod transcode;
 mod twin;
 
 use std::path::PathBuf;
@@ -83,6 +84,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("call", call::overhead),
     ("faces", paths::faces),
     ("storage", crossing::storage),
+    ("transcode", transcode::beside_ffmpeg),
     ("search", search::nearest),
     ("smart", smart::through_http),
     ("ready", server::ready),

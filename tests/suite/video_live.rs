@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::photos::{self, Exif};
-use tests::videos::{self, PHONE, make};
+use tests::videos::{PHONE, make};
 use tests::{Client, TestApp, eventually};
 
 async fn info(client: &Client, id: &str) -> Value {
@@ -163,5 +163,4 @@ async fn a_photo_that_lies_about_a_video_is_a_photo() {
         assert_eq!(asset["livePhotoVideoId"], Value::Null, "{offset}");
         assert!(asset["thumbhash"].is_string(), "{offset}");
     }
-    let _ = videos::PICTURE;
 }

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use media::video::{
     Acceleration, AudioCodec, AudioEncoding, Cancel, Container, Demand, Output, Preset, Rendering, Sound, ToneMap,
@@ -302,5 +301,4 @@ fn memory_is_bounded_and_said_to_be() {
     cancelled.cancel();
     let error = tools(|_| {}).transcode(&work, &cancelled, &mut |_| {}).unwrap_err();
     assert!(matches!(error, VideoError::Cancelled), "{error}");
-    let _ = Arc::new(());
 }
