@@ -107,7 +107,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("mpeg4.avi", "-c:v mpeg4 -c:a libmp3lame", "h264 yuv420p 128x96, mp3"),
     ("deep.mp4", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p10le -c:a aac", "h264 yuv420p 128x96, aac"),
     ("silent.mkv", "-f lavfi -i testsrc2=s=128x96:d=1:r=25 -- -c:v mpeg4", "h264 yuv420p 128x96"),
-    ("odd.mkv", "-f lavfi -i testsrc2=s=129x97:d=1:r=25 -- -c:v mpeg4", "h264 yuv420p 130x98"),
+    ("odd.mkv", "-f lavfi -i testsrc=s=129x97:d=1:r=25 -- -c:v mpeg4", "h264 yuv420p 130x98"),
     ("sound.mov", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a pcm_s16le", "h264 yuv420p 128x96, aac"),
     ("ac3.mp4", "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a ac3", "h264 yuv420p 128x96, aac"),
     ("wide.mkv", "-vf setsar=2/1 -c:v mpeg4 -c:a mp2", "h264 yuv420p 256x96, aac"),

@@ -29,7 +29,7 @@ async fn an_ffmpeg_that_hangs_is_killed_with_all_it_started() {
     let app = TestApp::with(|settings| {
         settings.plugins.get_mut("latent.transcoding").unwrap().enabled = true;
         settings.video.ffmpeg = hangs;
-        settings.video.look_limit = "1s".to_owned().try_into().unwrap();
+        settings.video.look_limit = "4s".to_owned().try_into().unwrap();
         settings.video.transcode_limit = "1s".to_owned().try_into().unwrap();
         settings.video.seconds_per_second = 1.0;
     })
@@ -38,7 +38,7 @@ async fn an_ffmpeg_that_hangs_is_killed_with_all_it_started() {
     let id = client.uploaded("a.mkv", make("a.mkv", PHONE)).await;
     client.processed(&id).await;
     let said = messages(&client, &id).await;
-    assert!(said.contains("ffmpeg did not end within 1 s") && said.contains("video.look-limit"), "{said}");
+    assert!(said.contains("ffmpeg did not end within 4 s") && said.contains("video.look-limit"), "{said}");
     assert!(said.contains("ffmpeg did not end within 2 s") && said.contains("video.seconds-per-second"), "{said}");
     assert_eq!(processes("sleep\u{0}876543"), Vec::<u32>::new());
     assert_eq!(client.get("/server/ping").await.ok(), json!({ "res": "pong" }));

@@ -89,7 +89,10 @@ fn media_end(bytes: &[u8], start: usize) -> Option<usize> {
         }
         let size = match u32::from_be_bytes(head[..4].try_into().ok()?) {
             0 => (bytes.len() - at) as u64,
-            1 => u64::from_be_bytes(bytes.get(at + 8..at + 16)?.try_into().ok()?),
+            1 => match bytes.get(at + 8..at + 16).and_then(|size| size.try_into().ok()) {
+                Some(size) => u64::from_be_bytes(size),
+                None => break,
+            },
             size => u64::from(size),
         };
         let Some(next) = usize::try_from(size).ok().filter(|size| *size >= 8).and_then(|size| at.checked_add(size))

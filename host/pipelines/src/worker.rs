@@ -81,7 +81,7 @@ impl Worker {
 
     /// Claims and works until `stop`; then finishes what it has, or gives it back when its grace is over.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(self.concurrency + self.transcodes));
+        let permits = Arc::new(Semaphore::new(self.concurrency));
         let turns = Arc::new(Semaphore::new(self.transcodes));
         let tasks = TaskTracker::new();
         let mut tidied = None;
@@ -102,10 +102,14 @@ impl Worker {
                 Ok(Some(claimed)) => {
                     failpoint::hit("ingest.claimed");
                     let worker = self.clone();
-                    let turn = turn.filter(|_| slow.contains(&claimed.job.queue));
+                    // A transcode takes hours: it has a turn of its own, and stands in the way of nothing else.
+                    let held = match turn.filter(|_| slow.contains(&claimed.job.queue)) {
+                        Some(turn) => turn,
+                        None => permit,
+                    };
                     tasks.spawn(async move {
                         worker.work(claimed).await;
-                        drop((permit, turn));
+                        drop(held);
                     });
                 }
                 Ok(None) => {

@@ -249,8 +249,12 @@ fn software(line: &mut Line, encoding: &VideoEncoding, threads: u32, pass: Pass)
         }
         VideoCodec::Vp9 => {
             let slow = 8 - step(encoding.preset).min(8);
-            let deadline = if slow > 5 { "realtime" } else { "good" };
-            line.add(&["-row-mt", "1", "-deadline", deadline]).pair("-cpu-used", slow).pair("-threads", threads);
+            // What is done in real time has one pass.
+            let (deadline, speed) = match (slow > 5, number) {
+                (true, None) => ("realtime", slow),
+                _ => ("good", slow.min(5)),
+            };
+            line.add(&["-row-mt", "1", "-deadline", deadline]).pair("-cpu-used", speed).pair("-threads", threads);
         }
         VideoCodec::Av1 => drop(line.pair("-preset", 12 - step(encoding.preset)).pair("-threads", threads)),
     }

@@ -16,8 +16,10 @@ const MOST_SAID: usize = 4 << 20;
 const MOST_STREAMS: usize = 64;
 /// How long the end of a video is looked for; who needs longer is believed.
 const END_LIMIT: Duration = Duration::from_secs(10);
-/// A video may end so much before its container says, in seconds and in its own length.
-const SLACK: (f64, f64) = (1.0, 0.05);
+/// How long an upload waits for what its camera wrote.
+const TAGS_LIMIT: Duration = Duration::from_secs(5);
+/// A video may end so much before it says: seconds, or a part of its length.
+const SLACK: (f64, f64) = (0.3, 0.05);
 
 /// What a stream holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Stream {
     pub is_full_range: bool,
     pub channels: Option<u32>,
     pub sample_rate: Option<u32>,
+    /// How long it is, of picture or sound, as the container says.
+    pub seconds: Option<f64>,
     pub language: Option<String>,
     pub is_default: bool,
     /// The cover of an album, not a video.
@@ -96,6 +100,8 @@ pub struct VideoInfo {
     pub tags: BTreeMap<String, String>,
     /// What the file says and is not so, for its owner to see.
     pub complaint: Option<String>,
+    /// Seconds: where its own clock begins.
+    start: f64,
 }
 
 impl VideoInfo {
@@ -141,7 +147,7 @@ impl VideoTools {
     /// # Errors
     /// Those of [`VideoTools::probe`].
     pub fn tags(&self, file: &File, cancel: &Cancel) -> Result<crate::Metadata, VideoError> {
-        Ok(self.streams(file, cancel)?.metadata())
+        Ok(self.streams(file, TAGS_LIMIT.min(self.config.look_limit), cancel)?.metadata())
     }
 
     /// Looks into a video. Blocks for as long as two or three processes of a few ten milliseconds take.
@@ -149,18 +155,18 @@ impl VideoTools {
     /// # Errors
     /// `Unreadable`, `NoPicture` where it holds no stream at all, `TooSlow`, `Machine`.
     pub fn probe(&self, file: &File, cancel: &Cancel) -> Result<VideoInfo, VideoError> {
-        let mut info = self.streams(file, cancel)?;
+        let mut info = self.streams(file, self.config.look_limit, cancel)?;
         self.measure(file, &mut info, cancel)?;
         Ok(info)
     }
 
-    fn streams(&self, file: &File, cancel: &Cancel) -> Result<VideoInfo, VideoError> {
+    fn streams(&self, file: &File, limit: Duration, cancel: &Cancel) -> Result<VideoInfo, VideoError> {
         let len = file.metadata().map_err(|source| VideoError::Machine { what: "ffprobe", source })?.len();
         let mut args =
             words(&["-v", "error", "-hide_banner", "-print_format", "json", "-show_format", "-show_streams"]);
         args.extend(self.input(file));
         let files = [file];
-        let call = self.probing(args, &files, self.config.look_limit);
+        let call = self.probing(args, &files, limit);
         let said = Self::collect(&call, MOST_SAID, cancel).map_err(|error| match error {
             VideoError::Failed { why, .. } => VideoError::Unreadable(why),
             other => other,
@@ -174,22 +180,25 @@ impl VideoTools {
         Ok(info)
     }
 
-    /// Looks for the last frame: a file that is cut off, or lies, says another length than it has.
+    /// Looks for the last packets: a file that is cut off, or lies, says another length than it has.
     fn measure(&self, file: &File, info: &mut VideoInfo, cancel: &Cancel) -> Result<(), VideoError> {
-        let Some(stream) = info.video().or_else(|| info.audio()).map(|stream| stream.index) else { return Ok(()) };
         let said = info.duration_ms as f64 / 1e3;
-        let near = (said - 1.0).max(0.0);
-        let mut end = self.last_packet(file, stream, near, cancel)?;
+        // A container that knows nothing of its streams is taken at its own word.
+        let streams = info.streams.iter().filter_map(|stream| stream.seconds).reduce(f64::max).unwrap_or(said);
+        let near = (said.min(streams) - 1.0).max(0.0);
+        let mut end = self.last_packet(file, info.start + near, cancel)?;
         if end.is_none() && near > 0.0 {
-            end = self.last_packet(file, stream, 0.0, cancel)?;
+            end = self.last_packet(file, 0.0, cancel)?;
         }
-        let Some(end) = end else { return Ok(()) };
-        if said == 0.0 {
+        let Some(end) = end.map(|end| (end - info.start).max(0.0)) else { return Ok(()) };
+        let is_beyond = |length: f64| end + f64::max(SLACK.0, length * SLACK.1) < length;
+        let longest = f64::max(said, streams);
+        if said == 0.0 || is_beyond(longest) {
             info.duration_ms = (end * 1e3).round() as u64;
-        } else if end + SLACK.0 + said * SLACK.1 < said {
-            info.duration_ms = (end * 1e3).round() as u64;
+        }
+        if is_beyond(longest) {
             info.complaint = Some(format!(
-                "the video says that it lasts {said:.1} s, but ends after {end:.1} s: it is cut off, or says what is not so. \
+                "the video says that it lasts {longest:.1} s, but ends after {end:.1} s: it is cut off, or says what is not so. \
                  What is there can be played"
             ));
         }
@@ -197,8 +206,8 @@ impl VideoTools {
     }
 
     /// Seconds at which the last packet ends that is found from `from` on. `None`: none was found in time.
-    fn last_packet(&self, file: &File, stream: u32, from: f64, cancel: &Cancel) -> Result<Option<f64>, VideoError> {
-        let mut args = words(&["-v", "error", "-hide_banner", "-select_streams", &stream.to_string()]);
+    fn last_packet(&self, file: &File, from: f64, cancel: &Cancel) -> Result<Option<f64>, VideoError> {
+        let mut args = words(&["-v", "error", "-hide_banner"]);
         args.extend(words(&[
             "-show_entries",
             "packet=pts_time,dts_time,duration_time",
@@ -263,6 +272,7 @@ fn read(said: &Value, len: u64) -> VideoInfo {
         streams: streams.iter().take(MOST_STREAMS).filter_map(stream).collect(),
         tags,
         complaint: None,
+        start: number(&format["start_time"]).unwrap_or(0.0),
     }
 }
 
@@ -299,6 +309,8 @@ fn stream(said: &Value) -> Option<Stream> {
         is_full_range: said["color_range"] == "pc",
         channels: whole("channels"),
         sample_rate: number(&said["sample_rate"]).map(|rate| rate as u32),
+        seconds: number(&said["duration"])
+            .filter(|seconds| *seconds > 0.0 && matches!(said["codec_type"].as_str(), Some("video" | "audio"))),
         language: text(&said["tags"]["language"]).filter(|language| language != "und"),
         is_default: said["disposition"]["default"] == 1,
         is_cover: said["disposition"]["attached_pic"] == 1,
