@@ -14,7 +14,7 @@ use crate::extract::{Auth, Json};
 use crate::routes::{Access, Routes};
 
 /// Immich's queue and ours; `None`: nothing here does that work, so its counts are zero.
-const QUEUES: &[(&str, Option<&str>)] = &[
+pub(crate) const QUEUES: &[(&str, Option<&str>)] = &[
     ("thumbnailGeneration", Some("thumbnails")),
     ("metadataExtraction", Some("metadata")),
     ("videoConversion", Some("videoConversion")),

@@ -52,6 +52,15 @@ impl Plugins {
     }
 }
 
+impl Plugins {
+    /// The ids of all that pipelines may name.
+    pub fn ids(&self) -> Vec<String> {
+        let own = [self.face_detector.as_ref().map(FaceDetector::plugin), self.embedder.as_ref().map(Embedder::plugin)];
+        let all = own.into_iter().flatten().chain(&self.others);
+        all.map(|plugin| plugin.manifest().id.clone()).collect()
+    }
+}
+
 impl Looker {
     pub fn plugin(&self) -> &Arc<Plugin> {
         match self {

@@ -76,7 +76,9 @@ impl Gallery {
     /// that is down leaves, the sweeper ends: once the rows are gone, this has succeeded.
     async fn delete_forever(&self, owner: UserId, ids: &[AssetId]) -> Result<()> {
         for some in ids.chunks(AT_ONCE) {
-            let removed = self.store().delete_assets_forever(owner, some).await?;
+            let facts = self.facts_before_deletion(owner, some).await?;
+            let removed = self.store().delete_assets_forever(owner, some, &facts).await?;
+            self.0.outbox.notify_one();
             failpoint::hit("delete.committed");
             for asset in removed.assets {
                 self.events().publish(Event::AssetDeleted { owner, asset });

@@ -11,6 +11,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use store::accounts::User;
 use store::assets::{Asset, StoredFile};
+use store::corrections::Said;
 use store::derivatives::NewFile;
 use store::uploads::{Committed, NewAsset};
 use store::videos::ENCODED;
@@ -229,6 +230,7 @@ impl Gallery {
             is_favorite: false,
             duration_ms: None,
             live_photo_video: None,
+            said: Said::default(),
         };
         let committed = self.store().commit_upload(&new, intent).await?;
         failpoint::hit("motion.committed");

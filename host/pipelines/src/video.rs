@@ -10,7 +10,7 @@ use plugin_host::Transcoder;
 use store::assets::Asset;
 
 use crate::plan::Plan;
-use crate::run::{Request, Seen, Tools, holds};
+use crate::run::{Request, Seen, Tools};
 use crate::settle::{Failure, Outcome};
 
 /// How often a transcode says how far it is, and whether the video is still there is asked.
@@ -176,10 +176,12 @@ impl Tools {
         asset: &Asset,
     ) -> Result<(), GalleryError> {
         for (step, recipe) in plan.ready_elsewhere(request.queue) {
-            let is_ruled_out = step.when.as_ref().is_some_and(|when| holds(when, asset) == Ok(false));
-            if is_ruled_out {
-                self.write_down(request, step, recipe, asset, Outcome::Skipped).await?;
-                plan.end(step);
+            // What is asked of findings may not be found yet.
+            let Some(condition) = step.when.as_ref().filter(|condition| !condition.asked.findings) else { continue };
+            let facts = self.gallery.facts(asset, condition.asked).await?;
+            if condition.holds(&facts) == Ok(false) {
+                let status = self.write_down(request, step, recipe, asset, Outcome::Skipped).await?;
+                plan.end(step, status);
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use wasmparser::{Parser, Payload};
 
+use crate::http::OriginPattern;
 use crate::text::is_name;
 use crate::units::{ByteSize, Time};
 use crate::{HostError, schema};
@@ -44,8 +45,12 @@ pub struct Requests {
     pub models: Vec<String>,
     /// To see pixels, not only handles to them.
     pub pixels: bool,
-    /// Origins.
-    pub http: Vec<String>,
+    /// Origins: `https://api.example.org`, `https://*.example.org`, `https://*`, or `*` for any that the operator names.
+    pub http: Vec<OriginPattern>,
+    /// Names of secrets that it uses in requests and signatures.
+    pub secrets: Vec<String>,
+    /// Bytes of small state that it keeps: `1MiB`.
+    pub kv: Option<ByteSize>,
     /// One directory to write to.
     pub files: bool,
     /// Linear memory: `64MiB`.
@@ -102,9 +107,9 @@ impl Requests {
         if let Some(label) = self.models.iter().find(|label| !is_name(label)) {
             return Err(format!("[requests] models: {label:?} is no label"));
         }
-        match self.http.is_empty() {
-            true => Ok(()),
-            false => Err("[requests] http: this host lends no http yet, so a plugin that needs it cannot work".into()),
+        match self.secrets.iter().find(|name| !is_name(name)) {
+            Some(name) => Err(format!("[requests] secrets: {name:?} is no name")),
+            None => Ok(()),
         }
     }
 }

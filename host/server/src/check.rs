@@ -1,10 +1,9 @@
 //! `latent config check`: what can be known of the settings without starting anything.
 
-use pipelines::Pipelines;
+use ::pipelines::{Pipelines, QueueRules};
 use tracing_subscriber::EnvFilter;
 
-use crate::compose::definitions;
-use crate::{Settings, plugins, video};
+use crate::{Settings, grants, pipelines, plugins, video};
 
 /// What is wrong, each with the key that it is about; nothing where all is in order.
 pub fn check(settings: &Settings) -> Vec<String> {
@@ -20,16 +19,16 @@ pub fn check(settings: &Settings) -> Vec<String> {
             wrong.push(format!("storage.backend.{name}.plugin: {} is not there", file.display()));
         }
     }
+    wrong.extend(granted(settings));
     if let Err(error) = EnvFilter::try_new(&settings.log.filter) {
         wrong.push(format!("log.filter: {error}"));
     }
-    match definitions(&settings.pipelines) {
-        Ok(definitions) if definitions.is_empty() => {
-            wrong.push(format!("pipelines: {} holds no *.toml", settings.pipelines.display()));
-        }
-        Ok(definitions) => drop(Pipelines::new(definitions)),
-        Err(error) => wrong.push(format!("pipelines: {error:#}")),
+    let rules = pipelines::rules(settings);
+    match Pipelines::open(pipelines::source(settings), QueueRules::default()) {
+        Ok(opened) => wrong.extend(pipelines::known_queues(settings, &opened).err().map(|error| format!("{error:#}"))),
+        Err(mistakes) => wrong.extend(mistakes.iter().map(|mistake| format!("pipelines: {mistake}"))),
     }
+    wrong.extend(rules.err().map(|error| format!("{error:#}")));
     if let Err(error) = plugins::inference(settings) {
         wrong.push(format!("inference: {error:#}"));
     }
@@ -41,4 +40,16 @@ pub fn check(settings: &Settings) -> Vec<String> {
         wrong.push(format!("database.ca: {} is not there", ca.display()));
     }
     wrong
+}
+
+/// Secrets that are not where the settings say.
+fn granted(settings: &Settings) -> impl Iterator<Item = String> {
+    let wrong = |key: String, error: anyhow::Error| format!("{key}: {error:#}");
+    let backends = settings.storage.backend.iter().filter_map(move |(name, backend)| {
+        grants::of_backend(name, backend).err().map(|error| wrong(format!("storage.backend.{name}"), error))
+    });
+    let plugins = settings.plugins.iter().filter_map(move |(id, plugin)| {
+        grants::of_plugin(plugin).err().map(|error| wrong(format!("plugins.{id}"), error))
+    });
+    backends.chain(plugins)
 }

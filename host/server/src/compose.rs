@@ -1,25 +1,26 @@
 //! Builds the parts in their order, and takes them apart in the other.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use api::{ApiState, Jobs};
+use api::{ApiState, AskedRun, Jobs};
 use gallery::{Gallery, GallerySettings, Parts};
 use inference::Inference;
 use media::{Limits, ThumbnailSpec};
-use pipelines::{Definition, Feeder, Pipelines, Worker, WorkerConfig};
+use pipelines::{DefinitionError, Feeder, Pipelines, RunRequest, Worker, WorkerConfig, problem_json, run_json};
 use plugin_host::{HostConfig, Lent, PluginHost};
 use queue::Queue;
 use runtime::{RuntimeConfig, Services};
+use serde_json::{Value, json};
 use store::{Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use types::{AssetId, QueueName, SystemClock};
+use types::{AssetId, Clock, QueueName, RunId, SystemClock};
 
+use crate::plugin_state::PluginState;
 use crate::{Settings, metrics, plugins, storage, video};
 
 /// What a process does.
@@ -36,6 +37,7 @@ pub struct Running {
     pub address: Option<SocketAddr>,
     /// For tests that look inside.
     pub gallery: Gallery,
+    feeder: Feeder,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     services: Option<Services>,
@@ -54,6 +56,11 @@ impl Running {
         }
     }
 
+    /// Reads the pipelines again. Returns what is wrong with them; such a pipeline stays as it was.
+    pub fn reload(&self) -> Vec<DefinitionError> {
+        self.feeder.reload()
+    }
+
     /// The embedded services, where there are any.
     pub fn services(&self) -> Option<&Services> {
         self.services.as_ref()
@@ -67,11 +74,22 @@ pub async fn start(
     queues: Vec<QueueName>,
     rendered: Arc<dyn Fn() -> String + Send + Sync>,
 ) -> Result<Running> {
-    let pipelines = Pipelines::new(definitions(&settings.pipelines)?);
+    start_at(settings, role, queues, rendered, Arc::new(SystemClock)).await
+}
+
+/// The same by another clock.
+pub async fn start_at(
+    settings: &Settings,
+    role: Role,
+    queues: Vec<QueueName>,
+    rendered: Arc<dyn Fn() -> String + Send + Sync>,
+    clock: Arc<dyn Clock>,
+) -> Result<Running> {
+    let pipelines = open_pipelines(settings)?;
     known(&queues, &pipelines.queues())?;
     let services = services(settings, role).await?;
     let (store, queue) = connect(settings, services.as_ref()).await?;
-    let (gallery, inference) = gallery(settings, role, store, queue).await?;
+    let (gallery, inference) = gallery(settings, role, (store, queue), clock).await?;
     pipelines.check(&gallery.plugins())?;
     gallery.restore_pauses(&pipelines.queues()).await.context("the pauses of the queues")?;
     let spec = spec(settings);
@@ -79,7 +97,7 @@ pub async fn start(
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(plugins::unload_idle(inference, stop.clone()));
-    tasks.spawn(metrics::watch(gallery.clone(), pipelines.queues(), stop.clone()));
+    tasks.spawn(metrics::watch(gallery.clone(), pipelines.clone(), stop.clone()));
     tasks.spawn(talk(gallery.clone(), stop.clone()));
     tasks.spawn({
         let (feeder, stop) = (feeder.clone(), stop.clone());
@@ -94,13 +112,13 @@ pub async fn start(
     if role != Role::Work {
         let state = ApiState {
             gallery: gallery.clone(),
-            jobs: Arc::new(Backfills(feeder)),
+            jobs: Arc::new(Backfills(feeder.clone())),
             metrics: rendered,
             secure_cookies: settings.server.secure_cookies,
         };
         address = Some(listen(settings, state, &stop, &mut tasks).await?);
     }
-    Ok(Running { address, gallery, stop, tasks, services })
+    Ok(Running { address, gallery, feeder, stop, tasks, services })
 }
 
 /// A queue that nobody fills would be waited at for ever.
@@ -115,7 +133,26 @@ fn known(asked: &[QueueName], queues: &[QueueName]) -> Result<()> {
     bail!("no pipeline has a queue {:?}; {hint}", queue.0);
 }
 
-async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
+/// Those of the settings, with what the settings say of their queues.
+fn open_pipelines(settings: &Settings) -> Result<Pipelines> {
+    let rules = crate::pipelines::rules(settings)?;
+    let opened = Pipelines::open(crate::pipelines::source(settings), rules);
+    let pipelines = opened.map_err(|mistakes| anyhow::anyhow!("{}", crate::pipelines::lines(&mistakes)))?;
+    crate::pipelines::known_queues(settings, &pipelines)?;
+    Ok(pipelines)
+}
+
+/// What a command needs that looks at pipelines or starts a run: everything but a worker and HTTP. Where no server runs, the
+/// embedded services are started for as long as the command takes.
+pub async fn feeder(settings: &Settings) -> Result<(Feeder, Option<Services>)> {
+    let pipelines = open_pipelines(settings)?;
+    let services = services(settings, Role::Work).await?;
+    let (store, queue) = connect(settings, services.as_ref()).await?;
+    let (gallery, _) = gallery(settings, Role::Work, (store, queue), Arc::new(SystemClock)).await?;
+    Ok((Feeder::new(gallery, pipelines, spec(settings)), services))
+}
+
+pub(crate) async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
     let url = |own: &str, embedded: Option<&str>| {
         if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
     };
@@ -141,10 +178,9 @@ async fn talk(gallery: Gallery, stop: CancellationToken) {
 
 fn worker(settings: &Settings, queues: Vec<QueueName>, spec: ThumbnailSpec) -> WorkerConfig {
     let limits = Limits { max_pixels: settings.media.max_megapixels * 1_000_000, ..Limits::default() };
-    let transcodes = settings.video.at_once;
     let (concurrency, decoding) = (settings.workers.concurrency, settings.workers.decoding);
     let grace = Duration::from_secs(settings.workers.grace);
-    WorkerConfig { queues, concurrency, decoding, spec, limits, transcodes, grace }
+    WorkerConfig { queues, concurrency, decoding, spec, limits, grace }
 }
 
 async fn listen(
@@ -168,7 +204,7 @@ async fn listen(
 }
 
 /// `serve` and `work` are parts of one installation: they share the services, whoever of them has started them.
-async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
+pub(crate) async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
     let config = RuntimeConfig {
         data_dir: settings.data_dir.clone(),
         kit: settings.kit.clone(),
@@ -189,10 +225,16 @@ async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
     Ok(Some(tokio::task::spawn_blocking(move || start(&config)).await??))
 }
 
-async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) -> Result<(Gallery, Arc<Inference>)> {
+async fn gallery(
+    settings: &Settings,
+    role: Role,
+    (store, queue): (Store, Queue),
+    clock: Arc<dyn Clock>,
+) -> Result<(Gallery, Arc<Inference>)> {
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
-    let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let video = video::open(settings)?;
@@ -200,7 +242,7 @@ async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) ->
         store,
         blobs: Arc::new(blobs),
         queue,
-        clock: Arc::new(SystemClock),
+        clock,
         settings: GallerySettings {
             max_upload: settings.uploads.max_size,
             lease: Duration::from_secs(settings.uploads.lease),
@@ -213,24 +255,6 @@ async fn gallery(settings: &Settings, role: Role, store: Store, queue: Queue) ->
     plugins.transcoder = plugins.transcoder.filter(|_| video.is_some());
     gallery.set_plugins(plugins);
     Ok((gallery, inference))
-}
-
-/// An operator's own pipelines, or those that the binary carries.
-pub fn definitions(folder: &Path) -> Result<Vec<Definition>> {
-    const INGEST: &str = include_str!("../../../config/pipelines/ingest.toml");
-    if folder.as_os_str().is_empty() {
-        return Ok(vec![Definition::parse("ingest.toml", INGEST)?]);
-    }
-    let mut definitions = Vec::new();
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read the pipelines in {}", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            definitions.push(Definition::parse(&path.display().to_string(), &std::fs::read_to_string(&path)?)?);
-        }
-    }
-    Ok(definitions)
 }
 
 fn spec(settings: &Settings) -> ThumbnailSpec {
@@ -252,11 +276,34 @@ impl Jobs for Backfills {
         self.0.queues()
     }
 
-    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<usize> {
+    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<i64> {
         self.0.backfill(queue, force).await
     }
 
     async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>> {
         self.0.steps(asset).await
+    }
+
+    async fn overview(&self, counts: bool) -> gallery::Result<Value> {
+        self.0.overview(counts).await
+    }
+
+    async fn run(&self, asked: AskedRun) -> gallery::Result<Value> {
+        let AskedRun { pipeline, steps, force, assets, dry_run } = asked;
+        let request = RunRequest { pipeline, cause: "manual", steps, force, assets };
+        if dry_run {
+            return Ok(json!({ "total": self.0.count(&request).await? }));
+        }
+        Ok(run_json(&self.0.start(&request).await?))
+    }
+
+    async fn progress(&self, run: RunId) -> gallery::Result<Value> {
+        Ok(run_json(&self.0.progress(run).await?))
+    }
+
+    async fn reload(&self) -> gallery::Result<Value> {
+        let problems: Vec<Value> = self.0.reload().iter().map(problem_json).collect();
+        let names: Vec<String> = self.0.pipelines().all().iter().map(|pipeline| pipeline.name.clone()).collect();
+        Ok(json!({ "pipelines": names, "problems": problems }))
     }
 }

@@ -147,22 +147,21 @@ fn from_environment(key: &str, value: &str) -> Table {
 
 /// The keys below these are names that an operator chose; each has the keys of the default one.
 fn pattern<'a>(defaults: &'a Table, path: &str, key: &str) -> Option<&'a Value> {
-    let is_named = path == "storage.backend" || path == "plugins";
+    let is_named = ["storage.backend", "plugins", "queue"].contains(&path);
     defaults.get(key).or_else(|| if is_named { defaults.values().next() } else { None })
 }
 
 fn check(origin: &str, defaults: &Table, given: &Table, path: &str) -> Result<(), ConfigError> {
     for (key, value) in given {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        // What plugins call their models and settings is theirs.
-        if path.starts_with("plugins.") && ["models", "settings"].contains(&&**key) {
+        // What plugins call their models, secrets and settings is theirs.
+        let is_plugin = path.starts_with("plugins.") || path.starts_with("storage.backend.");
+        if is_plugin && ["models", "settings", "secrets"].contains(&&**key) {
             continue;
         }
         match (pattern(defaults, path, key), value) {
             (Some(Value::Table(defaults)), Value::Table(given)) => check(origin, defaults, given, &full)?,
             (Some(_), _) => {}
-            // A backend's own settings.
-            (None, _) if path.starts_with("storage.backend.") && key == "settings" => {}
             (None, _) => {
                 let nearest = defaults
                     .keys()

@@ -1,6 +1,5 @@
 //! The plugins that look at photos and videos: loads what the settings name, with what they grant.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gallery::Plugins;
 use inference::{Inference, InferenceConfig};
-use plugin_host::{Ceiling, OperatorGrant, Plugin, PluginHost};
+use plugin_host::{Plugin, PluginHost};
 use tokio_util::sync::CancellationToken;
 
-use crate::Settings;
-use crate::settings;
+use crate::{Settings, grants, settings};
 
 /// How often models are looked at that nobody runs.
 const LOOK: Duration = Duration::from_secs(5);
@@ -47,19 +45,7 @@ pub async fn load(settings: &Settings, host: &PluginHost) -> Plugins {
 async fn load_one(settings: &Settings, host: &PluginHost, id: &str, plugin: &settings::Plugin) -> Result<Arc<Plugin>> {
     let path = file(settings, &plugin.file);
     let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let grant = OperatorGrant {
-        models: plugin.models.clone(),
-        pixels: plugin.pixels,
-        settings: plugin.settings.clone(),
-        ceiling: Ceiling {
-            memory: plugin.memory,
-            host_memory: plugin.host_memory,
-            deadline: plugin.deadline,
-            concurrency: plugin.concurrency.map(NonZeroUsize::get),
-        },
-        files: None,
-    };
-    let loaded = host.load(wasm.into(), &grant).await?;
+    let loaded = host.load(wasm.into(), &grants::of_plugin(plugin)?).await?;
     let found = &loaded.manifest().id;
     anyhow::ensure!(found == id, "{} is {found}: write [plugins.{found:?}]", path.display());
     Ok(loaded)

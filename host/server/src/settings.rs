@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use plugin_host::{ByteSize, Time};
+use plugin_host::http::Origin;
+use plugin_host::{ByteSize, HttpOrigin, SecretText, Time};
 use serde::{Deserialize, Serialize};
 
 /// Everything that an operator may set.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub media: Media,
     pub video: Video,
     pub workers: Workers,
+    /// By the queue's name.
+    pub queue: BTreeMap<String, Queue>,
     pub uploads: Uploads,
     pub inference: Inference,
     pub plugin_host: PluginHost,
@@ -64,10 +67,46 @@ pub struct Storage {
 pub struct Backend {
     /// The name of a file in kit/plugins, without `.wasm`.
     pub plugin: String,
+    /// Of a plugin that keeps files.
+    #[serde(default)]
     pub files: PathBuf,
+    /// Where it may send requests.
+    #[serde(default)]
+    pub http: Vec<HttpOrigin>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Bytes of small state at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv: Option<ByteSize>,
+    /// Linear memory of an instance at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Bytes that the host holds for an instance at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_memory: Option<ByteSize>,
+    /// Longest call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Calls at once at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroUsize>,
     /// The plugin's own.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A secret of a plugin: from the environment, from a file, or as it stands here. Printed without its value.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Secret {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<SecretText>,
+    /// The only one that it goes to.
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -119,6 +158,18 @@ pub struct Workers {
     pub grace: u64,
 }
 
+/// When a queue works, and how many of its jobs at once.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Queue {
+    /// Empty: always.
+    pub active: String,
+    /// Empty: that of this machine.
+    pub time_zone: String,
+    /// 0: as many as the worker has.
+    pub concurrency: usize,
+}
+
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Uploads {
@@ -148,6 +199,14 @@ pub struct Plugin {
     /// A model for each label that the plugin asks for.
     #[serde(default)]
     pub models: BTreeMap<String, String>,
+    /// Where it may send requests.
+    #[serde(default)]
+    pub http: Vec<HttpOrigin>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Bytes of small state at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv: Option<ByteSize>,
     /// Linear memory of an instance at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,

@@ -50,8 +50,9 @@ pub struct StoredFile {
     pub size: i64,
     pub checksum: Vec<u8>,
     pub modified: Timestamp,
-    /// The asset that this is a derivative of, and which: see [`Store::derivative`].
-    pub made_from: Option<(AssetId, &'static str)>,
+    pub asset: AssetId,
+    /// The kind of a derivative; `None`: the original.
+    pub kind: Option<String>,
 }
 
 /// `None` leaves a field as it is.
@@ -160,19 +161,20 @@ impl Store {
 
     /// The original of an asset.
     pub async fn original(&self, id: AssetId) -> Result<Option<StoredFile>> {
-        self.stored_file("a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
+        self.stored_file(id, None, "a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
     }
 
     /// `preview`, `thumbnail`, `fullsize` or `encoded-video` of an asset.
-    pub async fn derivative(&self, id: AssetId, kind: &'static str) -> Result<Option<StoredFile>> {
+    pub async fn derivative(&self, id: AssetId, kind: &str) -> Result<Option<StoredFile>> {
         let from =
             "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
-        let file = self.stored_file(from, &[&id.0, &kind]).await?;
-        Ok(file.map(|file| StoredFile { made_from: Some((id, kind)), ..file }))
+        self.stored_file(id, Some(kind), from, &[&id.0, &kind]).await
     }
 
     async fn stored_file(
         &self,
+        asset: AssetId,
+        kind: Option<&str>,
         from: &str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Option<StoredFile>> {
@@ -188,12 +190,19 @@ impl Store {
             modified: row.get(4),
             location: row.get(5),
             size: row.get(6),
-            made_from: None,
+            asset,
+            kind: kind.map(str::to_owned),
         }))
     }
 
-    /// Changes assets of this owner; returns the ids that were changed.
-    pub async fn update_assets(&self, owner: UserId, ids: &[AssetId], changes: &AssetChanges) -> Result<Vec<AssetId>> {
+    /// Changes assets of this owner; returns the ids that were changed. `tell`: pipelines on `asset.updated` hear of it.
+    pub async fn update_assets(
+        &self,
+        owner: UserId,
+        ids: &[AssetId],
+        changes: &AssetChanges,
+        tell: bool,
+    ) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
@@ -222,6 +231,14 @@ impl Store {
             transaction
                 .execute(&statement, &[&changed, &changes.description, &changes.rating.is_some(), &rating])
                 .await?;
+        }
+        if tell {
+            let statement = transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (asset_id, trigger, is_new) SELECT id, 'asset.updated', false FROM unnest($1::uuid[]) id",
+                )
+                .await?;
+            transaction.execute(&statement, &[&changed]).await?;
         }
         transaction.commit().await?;
         Ok(changed.into_iter().map(AssetId).collect())

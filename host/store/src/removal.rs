@@ -2,9 +2,11 @@
 
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
+use serde_json::Value;
 use types::{AssetId, PersonId, UserId};
 use uuid::Uuid;
 
+use crate::deleted::to_outbox;
 use crate::faces::{UNDECIDED, lock_people, mark_stale};
 use crate::intents::to_garbage;
 use crate::{Result, Store};
@@ -20,7 +22,13 @@ pub struct Removed {
 impl Store {
     /// Removes these assets of the owner and gives the quota back. Originals, derivatives and thumbnails of people that showed
     /// them become garbage; a person that nobody decided anything about and that is on no other photo goes too.
-    pub async fn delete_assets_forever(&self, owner: UserId, assets: &[AssetId]) -> Result<Removed> {
+    /// `facts`: what pipelines are told of those that went.
+    pub async fn delete_assets_forever(
+        &self,
+        owner: UserId,
+        assets: &[AssetId],
+        facts: &[(AssetId, Value)],
+    ) -> Result<Removed> {
         let mut ids: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
@@ -56,6 +64,8 @@ impl Store {
             .prepare_cached("UPDATE app_user SET used_bytes = greatest(used_bytes - $2, 0) WHERE id = $1")
             .await?;
         transaction.execute(&statement, &[&owner.0, &freed]).await?;
+        let gone_ids: Vec<Uuid> = gone.iter().map(|row| row.get(0)).collect();
+        to_outbox(&transaction, &gone_ids, facts).await?;
         let people = tidy_people(&transaction, owner.0, &seen, &mut garbage).await?;
         to_garbage(&transaction, owner.0, &garbage).await?;
         transaction.commit().await?;

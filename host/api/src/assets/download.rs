@@ -31,7 +31,7 @@ pub async fn play_asset_video(
     Id(id): Id<AssetId>,
 ) -> Result<Response> {
     let (file, kind) = state.gallery.playback_of(auth.user(), id).await?;
-    let etag = match file.made_from {
+    let etag = match file.kind {
         // The hash of the content is in a derivative's location.
         Some(_) => file.location.rsplit('/').next().unwrap_or("").replace(['"', '\\'], ""),
         None => base64(&file.checksum),
