@@ -311,8 +311,9 @@ async fn a_part_that_cannot_be_sent_ends_the_upload_and_one_that_was_cut_off_is_
     let bytes = noise(12 << 20, 3);
     s3.break_next(2, "partNumber=2", Fault::Drop);
     s3.break_next(1, "partNumber=3", Fault::Lose);
-    // The service has put it together, and the answer does not come: that is seen, and not done twice.
-    s3.break_next(1, "POST /photos/library", Fault::Answer { status: 503, code: "SlowDown", headers: Vec::new() });
+    s3.break_next(1, "POST ?uploads", Fault::Answer { status: 503, code: "SlowDown", headers: Vec::new() });
+    // The service has put it together, and the answer does not come: that is seen.
+    s3.break_next(1, "POST ?uploadId=", Fault::Lose);
     let location = put(&app, "parts", "film.mp4", &bytes).await.unwrap();
     assert!(get(&app, &location).await == bytes);
     s3.mend();
@@ -328,7 +329,8 @@ async fn a_part_that_cannot_be_sent_ends_the_upload_and_one_that_was_cut_off_is_
     );
     assert_eq!(blobs(&app).find_in("cloud", &object("parts-2", "film.mp4", &bytes)).await.unwrap(), None);
     s3.mend();
-    s3.break_next(1, "uploadId=", Fault::Lose);
+    // A success that is none: the status came before the work was done.
+    s3.break_next(1, "POST ?uploadId=", Fault::Answer { status: 200, code: "InternalError", headers: Vec::new() });
     put(&app, "parts-3", "film.mp4", &bytes).await.unwrap();
 }
 

@@ -145,7 +145,7 @@ async fn talk(stream: TcpStream, handler: &Handler, seen: &Mutex<Vec<Seen>>, cou
             }
             Reply::Silence => {
                 // Until the other side goes.
-                stream.read(&mut [0; 1]).await?;
+                while stream.read(&mut [0; 1]).await? > 0 {}
                 return Ok(());
             }
             Reply::Endless(len) => return endless(&mut stream, len, counts).await,

@@ -65,7 +65,7 @@ pub enum Fault {
 }
 
 struct Rule {
-    /// `PUT /photos/library`: what the method and the path with its query contain.
+    /// `PUT /photos/library partNumber=2`: words that the method, and the path with its query, contain.
     of: String,
     times: u32,
     fault: Fault,
@@ -90,7 +90,7 @@ impl S3 {
         Self { url, folder, shared, task }
     }
 
-    /// The next `times` requests of which `METHOD /path?query` contains `of` go wrong.
+    /// The next `times` requests of which `METHOD /path?query` contains all words of `of` go wrong.
     pub fn break_next(&self, times: u32, of: &str, fault: Fault) {
         self.shared.rules.lock().unwrap().push(Rule { of: of.into(), times, fault });
     }
@@ -171,6 +171,11 @@ async fn handle(
     answered
 }
 
+/// A function rather than a closure: the compiler does not see that one takes errors of every lifetime.
+fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> std::io::Error {
+    std::io::Error::other(error.to_string())
+}
+
 async fn pass(
     service: S3Service,
     request: Request<Incoming>,
@@ -179,7 +184,7 @@ async fn pass(
     let answer = service.call(request.map(s3s::Body::from)).await;
     let answer = answer.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
     let (head, body) = answer.into_parts();
-    let body = body.map_err(|error| std::io::Error::other(error.to_string()));
+    let body = body.map_err(broken);
     Ok(match fault {
         Some(Fault::Lose) => return Err(std::io::Error::other("lost")),
         Some(Fault::Cut(after)) => {
@@ -203,7 +208,8 @@ async fn pass(
 impl Shared {
     fn fault(&self, what: &str) -> Option<Fault> {
         let mut rules = self.rules.lock().unwrap();
-        let rule = rules.iter_mut().find(|rule| rule.times > 0 && what.contains(&rule.of))?;
+        let rule =
+            rules.iter_mut().find(|rule| rule.times > 0 && rule.of.split(' ').all(|word| what.contains(word)))?;
         rule.times -= 1;
         Some(rule.fault.clone())
     }

@@ -14,6 +14,7 @@ mod operate;
 mod people;
 mod permissions;
 mod pipelines;
+mod plugins;
 mod queues;
 mod ranges;
 mod routes;
@@ -117,6 +118,7 @@ fn routes() -> Routes {
         .merge(faces::routes())
         .merge(search::routes())
         .merge(jobs::routes())
+        .merge(plugins::routes())
         .merge(queues::routes())
         .merge(pipelines::routes())
         .merge(latent::routes())

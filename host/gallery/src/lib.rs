@@ -21,7 +21,7 @@ pub mod uploads;
 pub mod videos;
 
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use blobs::{BlobClass, Blobs};
@@ -99,6 +99,7 @@ struct Inner {
     hashing: Semaphore,
     searches: search::Searches,
     plugins: RwLock<Plugins>,
+    manager: OnceLock<Arc<plugins::Manager>>,
     /// Something was put into the outbox.
     outbox: Notify,
 }
@@ -116,6 +117,7 @@ impl Gallery {
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             searches: search::Searches::default(),
             plugins: RwLock::default(),
+            manager: OnceLock::new(),
             outbox: Notify::new(),
         }))
     }

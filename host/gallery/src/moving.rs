@@ -227,7 +227,7 @@ impl Gallery {
         if run.stopped() {
             return;
         }
-        run.pace.wait(movable.size.unwrap_or(0).try_into().unwrap_or(0)).await;
+        run.wait(movable.size.unwrap_or(0).try_into().unwrap_or(0)).await;
         match self.patiently(run, async || self.move_one(run, movable).await).await {
             Ok(Turn::Moved(len)) => {
                 run.progress.objects.fetch_add(1, Ordering::Relaxed);
@@ -341,6 +341,14 @@ impl Run<'_> {
         lock(&self.stopped).get_or_insert(why);
     }
 
+    /// Waits until those before have had their time, or all stops.
+    async fn wait(&self, bytes: u64) {
+        let Some(turn) = self.pace.turn(bytes) else { return };
+        while Instant::now() < turn && !self.stopped() {
+            tokio::time::sleep_until(turn.min(Instant::now() + ASK_AGAIN)).await;
+        }
+    }
+
     fn fail(&self, movable: &Movable, why: String) {
         let what = match &movable.holder {
             Holder::Original(asset) => format!("asset {asset}"),
@@ -385,10 +393,14 @@ fn object(movable: &Movable, sha256: [u8; 32]) -> Object {
 
 /// The SHA-256 of all bytes.
 async fn hash(bytes: &Blob) -> Result<[u8; 32]> {
+    // A disk that cannot read one file reads the others; a network that breaks off is down.
+    let why = |error| {
+        if bytes.is_seekable() { StorageError::Other(format!("cannot read it: {error}")) } else { cut_off(error) }
+    };
     let mut chunks = std::pin::pin!(bytes.clone().into_stream());
     let mut sha256 = Sha256::new();
     while let Some(chunk) = chunks.next().await {
-        sha256.update(&chunk.map_err(cut_off)?);
+        sha256.update(&chunk.map_err(why)?);
     }
     Ok(sha256.finalize().into())
 }
@@ -413,15 +425,12 @@ impl Pace {
         Self { rate: rate.filter(|rate| *rate > 0), next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits until those before have had their time.
-    async fn wait(&self, bytes: u64) {
-        let Some(rate) = self.rate else { return };
-        let turn = {
-            let mut next = lock(&self.next);
-            let turn = (*next).max(Instant::now());
-            *next = turn + Duration::from_secs_f64(bytes as f64 / rate as f64);
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
+    /// When an object may begin; it takes its time from those after it.
+    fn turn(&self, bytes: u64) -> Option<Instant> {
+        let rate = self.rate?;
+        let mut next = lock(&self.next);
+        let turn = (*next).max(Instant::now());
+        *next = turn + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        Some(turn)
     }
 }

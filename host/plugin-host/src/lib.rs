@@ -15,6 +15,7 @@ mod faces;
 mod grant;
 mod held;
 pub mod http;
+mod inspect;
 mod instance;
 pub mod kernels;
 pub mod kv;
@@ -41,6 +42,7 @@ pub use embedder::{Embedder, EmbeddingSpace};
 pub use error::{HostError, PluginError};
 pub use faces::{FaceDetector, FaceSpace};
 pub use grant::{Ceiling, HttpOrigin, OperatorGrant};
+pub use inspect::Inspected;
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
 pub use secrets::{BoundSecret, SecretText};
@@ -116,6 +118,15 @@ impl PluginHost {
     /// do not fit the world of the manifest, or a guest that fails its first call.
     pub async fn load(&self, wasm: Bytes, grant: &OperatorGrant) -> Result<Arc<Plugin>, HostError> {
         Plugin::load(self.shared.clone(), self.cache.clone(), wasm, grant).await
+    }
+
+    /// What a component says that it is, after all that can be looked at without running it: its manifest, what it imports and
+    /// what it exports. Compiles it, which the cache keeps.
+    ///
+    /// # Errors
+    /// Those of [`PluginHost::load`], but for what an operator has to give.
+    pub async fn inspect(&self, wasm: Bytes) -> Result<Inspected, HostError> {
+        inspect::inspect(&self.shared, self.cache.clone(), wasm).await
     }
 
     /// The threads that guests run on. A call from one of them is not handed to another: it costs a microsecond.

@@ -34,7 +34,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const KV_AT_ONCE: usize = 2;
 
 /// Bytes of a component. A Python one has 19 MB.
-const LARGEST: usize = 32 << 20;
+pub(crate) const LARGEST: usize = 32 << 20;
 
 /// A plugin that can be called. Cheap to share.
 pub struct Plugin {
@@ -156,7 +156,11 @@ impl Plugin {
 }
 
 /// Its SHA-256 and its code. Compiling takes seconds, which an async thread may not.
-async fn compiled(shared: &Shared, cache: Arc<CompileCache>, wasm: Bytes) -> Result<(String, Component), HostError> {
+pub(crate) async fn compiled(
+    shared: &Shared,
+    cache: Arc<CompileCache>,
+    wasm: Bytes,
+) -> Result<(String, Component), HostError> {
     let engine = shared.engine.clone();
     blocking(move || {
         let digest = hex::encode(Sha256::digest(&wasm));

@@ -9,6 +9,7 @@ mod marker;
 pub mod metrics;
 pub mod models;
 pub mod pipelines;
+pub mod plugin;
 pub mod plugin_state;
 mod plugins;
 pub mod settings;

@@ -52,6 +52,11 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Plugins: installs, approves, upgrades, removes.
+    Plugin {
+        #[command(subcommand)]
+        command: server::plugin::Command,
+    },
     /// Pipelines: what is done with photos.
     Pipeline {
         #[command(subcommand)]
@@ -160,6 +165,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Serve => (Role::Serve, Vec::new()),
         Command::Work { queues } => (Role::Work, queues),
         Command::Model { command } => return model(&settings, command),
+        Command::Plugin { command } => return plugin(&settings, command),
         Command::Pipeline { command } => return pipeline(&settings, command),
         Command::Admin { command: AdminCommand::Storage { command } } => return storage(&settings, command),
         Command::Config { command: ConfigCommand::Check } => return check(&settings),
@@ -192,6 +198,13 @@ fn model(settings: &Settings, command: ModelCommand) -> Result<()> {
         ModelCommand::Pull { names } => runtime.block_on(server::models::pull(settings, &names)),
         ModelCommand::Verify { names } => runtime.block_on(server::models::verify(settings, &names)),
     }
+}
+
+fn plugin(settings: &Settings, command: server::plugin::Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(server::plugin::run(settings, command));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 fn pipeline(settings: &Settings, command: PipelineCommand) -> Result<()> {

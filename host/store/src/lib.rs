@@ -15,6 +15,7 @@ pub mod moving;
 pub mod outbox;
 pub mod people;
 pub mod plugin_kv;
+pub mod plugins;
 mod pool;
 pub mod quarantine;
 pub mod removal;

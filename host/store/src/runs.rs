@@ -94,7 +94,7 @@ impl Store {
         let statement = transaction
             .prepare_cached(
                 "INSERT INTO asset_open AS o (pipeline, asset_id, run_id)
-                 SELECT $1, a.id, $5 FROM asset a
+                 SELECT $1, a.id, $5::uuid FROM asset a
                  LEFT JOIN (
                     SELECT r.asset_id, count(*) AS ended FROM step_result r
                     JOIN unnest($2::text[], $3::text[]) w(step, recipe) ON w.step = r.step AND w.recipe = r.recipe
@@ -107,7 +107,7 @@ impl Store {
         let total = transaction.execute(&statement, &[&new.pipeline, &steps, &recipes, &assets, &id.0]).await?;
         let total = i64::try_from(total).unwrap_or(i64::MAX);
         let sql = format!(
-            "UPDATE pipeline_run SET total = $2, ended_at = CASE WHEN $2 = 0 THEN now() END WHERE id = $1 RETURNING {COLUMNS}"
+            "UPDATE pipeline_run SET total = $2::bigint, ended_at = CASE WHEN $2::bigint = 0 THEN now() END WHERE id = $1 RETURNING {COLUMNS}"
         );
         let statement = transaction.prepare_cached(&sql).await?;
         let begun = run(&transaction.query_one(&statement, &[&id.0, &total]).await?);
@@ -186,7 +186,7 @@ impl Store {
                         WHERE NOT EXISTS (SELECT FROM step_result r WHERE r.asset_id = o.asset_id
                             AND r.pipeline = o.pipeline AND r.step = w.step AND r.recipe = w.recipe))),
                  (SELECT count(*) FROM step_result WHERE pipeline = $4 AND step = ANY($2) AND status = 'failed' AND at >= $5
-                    AND at <= coalesce($6, now()))",
+                    AND at <= coalesce($6::timestamptz, now()))",
             )
             .await?;
         let row = client

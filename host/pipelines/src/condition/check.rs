@@ -176,9 +176,9 @@ impl<'a> Checker<'a> {
                 None => {
                     let known = fields.iter().map(|(name, _)| *name);
                     let elsewhere = ROOTS.iter().find(|(_, others)| others.iter().any(|(name, _)| *name == field));
-                    let hint = match (suggest::nearest(field, known.clone()), elsewhere) {
-                        (None, Some((root, _))) => format!("; did you mean \"{root}.{field}\"?"),
-                        _ => suggest::hint(field, known),
+                    let hint = match elsewhere {
+                        Some((root, _)) => format!("; did you mean \"{root}.{field}\"?"),
+                        None => suggest::hint(field, known),
                     };
                     Err(format!("{spelled} has no {field:?}{hint}"))
                 }

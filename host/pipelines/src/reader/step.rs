@@ -12,6 +12,8 @@ use crate::definition::{OnFailure, Retry, Settable, Step, Then, Use};
 use crate::trigger::Trigger;
 
 const HOST_STEPS: &[&str] = &["host:metadata", "host:thumbnails", "host:set", "host:log"];
+/// What `on-failure` may say.
+const HOW: &str = "write \"skip\", \"error\", \"retry\" or \"fallback:<plugin>\"";
 const MOST_ATTEMPTS: u32 = 100;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(24 * 3_600);
 
@@ -26,7 +28,8 @@ pub(super) struct StepText {
     when: Option<Spanned<String>>,
     queue: Option<Spanned<String>>,
     retry: Option<RetryText>,
-    on_failure: Option<OnFailureText>,
+    /// A text or a list of texts.
+    on_failure: Option<Spanned<toml::Value>>,
     #[serde(default)]
     optional: Option<Spanned<bool>>,
     set: Option<Spanned<SetText>>,
@@ -37,13 +40,6 @@ pub(super) struct StepText {
 struct RetryText {
     attempts: Option<Spanned<i64>>,
     backoff: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OnFailureText {
-    One(Spanned<String>),
-    Several(Vec<Spanned<String>>),
 }
 
 #[derive(Deserialize)]
@@ -218,62 +214,54 @@ impl Reader<'_> {
         Some(retry)
     }
 
-    fn on_failure(&self, text: Option<&OnFailureText>, uses: Option<&Use>) -> Option<OnFailure> {
-        let words = match text {
-            None => return Some(OnFailure { fallbacks: Vec::new(), then: Then::Retry }),
-            Some(OnFailureText::One(word)) => std::slice::from_ref(word),
-            Some(OnFailureText::Several(words)) => words,
-        };
+    fn on_failure(&self, text: Option<&Spanned<toml::Value>>, uses: Option<&Use>) -> Option<OnFailure> {
         let mut on_failure = OnFailure { fallbacks: Vec::new(), then: Then::Retry };
-        for (at, word) in words.iter().enumerate() {
-            let then = match word.get_ref().as_str() {
+        let Some(text) = text else { return Some(on_failure) };
+        let at = text.span().start;
+        let words = match text.get_ref() {
+            toml::Value::Array(words) => words.as_slice(),
+            word => std::slice::from_ref(word),
+        };
+        for (number, word) in words.iter().enumerate() {
+            let Some(word) = word.as_str() else {
+                self.mistake(at, format!("on-failure holds {word}, which is no text: {HOW}"));
+                return None;
+            };
+            let then = match word {
                 "skip" => Some(Then::Skip),
                 "error" => Some(Then::Error),
                 "retry" => Some(Then::Retry),
                 _ => None,
             };
             match then {
-                Some(then) if at + 1 == words.len() => on_failure.then = then,
+                Some(then) if number + 1 == words.len() => on_failure.then = then,
                 Some(_) => {
-                    self.mistake(
-                        word.span().start,
-                        format!("{:?} is the end: what stands behind it never comes", word.get_ref()),
-                    );
+                    self.mistake(at, format!("{word:?} is the end: what stands behind it never comes"));
                     return None;
                 }
-                None => on_failure.fallbacks.push(self.fallback(word, uses, &on_failure.fallbacks)?),
+                None => {
+                    let fallback = self.noted(at, fallback(word, uses, &on_failure.fallbacks))?;
+                    on_failure.fallbacks.push(fallback);
+                }
             }
         }
         Some(on_failure)
     }
+}
 
-    fn fallback(&self, word: &Spanned<String>, uses: Option<&Use>, before: &[String]) -> Option<String> {
-        let text = word.get_ref();
-        let Some(name) = text.strip_prefix("fallback:").filter(|name| is_plugin_id(name)) else {
-            let near = crate::suggest::nearest(text, ["skip", "error", "retry"]);
-            let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-            let how = "write \"skip\", \"error\", \"retry\" or \"fallback:<plugin>\"";
-            self.mistake(word.span().start, format!("on-failure = {text:?} is not known: {how}{hint}"));
-            return None;
-        };
-        match uses {
-            Some(Use::Plugin(own)) if own == name => {
-                self.mistake(word.span().start, format!("{name:?} cannot be its own fallback"));
-                None
-            }
-            Some(Use::Plugin(_)) | None if before.iter().any(|other| other == name) => {
-                self.mistake(word.span().start, format!("{name:?} is its fallback already"));
-                None
-            }
-            Some(Use::Plugin(_)) | None => Some(name.to_owned()),
-            Some(uses) => {
-                self.mistake(
-                    word.span().start,
-                    format!("only a plugin's step can fall back, and this one uses {}", uses.name()),
-                );
-                None
-            }
+fn fallback(text: &str, uses: Option<&Use>, before: &[String]) -> Result<String, String> {
+    let Some(name) = text.strip_prefix("fallback:").filter(|name| is_plugin_id(name)) else {
+        let near = crate::suggest::nearest(text, ["skip", "error", "retry"]);
+        let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        return Err(format!("on-failure = {text:?} is not known: {HOW}{hint}"));
+    };
+    match uses {
+        Some(Use::Plugin(own)) if own == name => Err(format!("{name:?} cannot be its own fallback")),
+        Some(Use::Plugin(_)) | None if before.iter().any(|other| other == name) => {
+            Err(format!("{name:?} is its fallback already"))
         }
+        Some(Use::Plugin(_)) | None => Ok(name.to_owned()),
+        Some(uses) => Err(format!("only a plugin's step can fall back, and this one uses {}", uses.name())),
     }
 }
 
