@@ -54,5 +54,6 @@ mod uploads;
 mod video;
 mod video_faults;
 mod video_live;
+mod video_page;
 mod video_plans;
 mod websocket;
