@@ -52,7 +52,11 @@ async fn numbers_that_no_machine_has_are_refused_by_name() {
         ("host-memory = \"64MB\"", "is no size: write 64MiB"),
         ("deadline = \"99999999999999999999s\"", "is no duration: write 500ms, 10s or 5m"),
         ("deadline = \"0s\"", "is nothing that one can wait for"),
-        ("http = [\"https://example.org:443\"]", "[requests] http: this host lends no http yet"),
+        ("http = [\"https://example.org/path\"]", "it holds more than scheme, host and port"),
+        ("http = [\"https://ann@example.org\"]", "it holds a user"),
+        ("http = [\"ftp://example.org\"]", "it is neither http nor https"),
+        ("secrets = [\"a b\"]", "[requests] secrets: \"a b\" is no name"),
+        ("kv = \"0KiB\"", "is no size that a machine has"),
     ] {
         let text = refused(&manifest(requests)).await;
         assert!(text.contains(words), "{requests}: {text}");

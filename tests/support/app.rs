@@ -8,7 +8,8 @@ use server::{Role, Running, Settings, config};
 use tempfile::TempDir;
 use types::{Clock, FixedClock, SystemClock};
 
-use crate::{Client, Database};
+use crate::s3::S3;
+use crate::{Client, Database, s3};
 
 /// A running server. Its folder goes with it.
 pub struct TestApp {
@@ -20,7 +21,12 @@ pub struct TestApp {
     pub valkey: Services,
     folder: TempDir,
     clock: Arc<dyn Clock>,
+    /// The bucket that `main` is, where [`IN_A_BUCKET`] is set.
+    bucket: Option<S3>,
 }
+
+/// Set for a run of the suite: the storage `main` of every app is a bucket of a service of its own.
+pub const IN_A_BUCKET: &str = "LATENT_TESTS_IN_A_BUCKET";
 
 impl TestApp {
     /// With default settings, and without the plugins that look at photos: what they find is tested where it matters.
@@ -57,10 +63,14 @@ impl TestApp {
         let mut settings = settings(folder.path());
         settings.database.url.clone_from(&database.url);
         settings.redis.url = valkey.redis_url().unwrap().to_owned();
+        let bucket = if std::env::var_os(IN_A_BUCKET).is_some() { Some(S3::start().await) } else { None };
+        if let Some(bucket) = &bucket {
+            add_bucket(&mut settings, "main", &bucket.url);
+        }
         change(&mut settings);
         let running = start(&settings, role, clock.clone()).await;
         let anonymous = Client::new(&format!("http://{}", running.address.unwrap()));
-        Self { anonymous, database, settings, running, valkey, folder, clock }
+        Self { anonymous, database, settings, running, valkey, folder, clock, bucket }
     }
 
     /// The first account, signed in.
@@ -84,11 +94,16 @@ impl TestApp {
 
     /// Stops and starts on the same database and folders. A process would be new; so is everything here.
     pub async fn restart(self) -> Self {
-        let Self { anonymous, database, settings, running, valkey, folder, clock } = self;
+        let Self { anonymous, database, settings, running, valkey, folder, clock, bucket } = self;
         running.stop().await;
         let running = start(&settings, Role::All, clock.clone()).await;
         let anonymous = Client { url: format!("http://{}", running.address.unwrap()), ..anonymous };
-        Self { anonymous, database, settings, running, valkey, folder, clock }
+        Self { anonymous, database, settings, running, valkey, folder, clock, bucket }
+    }
+
+    /// The service whose bucket `main` is, in a run with [`IN_A_BUCKET`].
+    pub fn bucket(&self) -> Option<&S3> {
+        self.bucket.as_ref()
     }
 
     /// For a program that is to work beside this one: same database, Redis and storage.
@@ -122,6 +137,46 @@ pub fn settings(folder: &Path) -> Settings {
     settings.storage.backend.get_mut("main").unwrap().files = folder.join("data/library");
     settings.plugin_host.cache = std::env::temp_dir().join("latent-tests-compiled");
     settings
+}
+
+/// Adds a storage that is the bucket of the tests in a service at `url`.
+pub fn add_bucket(settings: &mut Settings, name: &str, url: &str) {
+    let mut backend: server::settings::Backend = toml::from_str(&bucket(url)).unwrap();
+    backend.settings = s3::settings(url);
+    settings.storage.backend.insert(name.into(), backend);
+}
+
+fn bucket(url: &str) -> String {
+    format!(
+        "plugin = \"storage-s3\"\nhttp = [{{ origin = \"{url}\", private = true }}]\n\
+         secrets.key = {{ value = \"{}\", origin = \"{url}\" }}\n",
+        s3::SECRET_KEY
+    )
+}
+
+/// The secret of a bucket is another than the service knows.
+pub fn set_secret(settings: &mut Settings, name: &str, secret: &str) {
+    let backend = &settings.storage.backend[name];
+    let url = backend.settings["endpoint"].as_str().unwrap();
+    let changed: server::settings::Backend = toml::from_str(&bucket(url).replace(s3::SECRET_KEY, secret)).unwrap();
+    settings.storage.backend.get_mut(name).unwrap().secrets = changed.secrets;
+}
+
+/// For a program that is to work beside an app that has a bucket: a settings file. (Printed settings do not tell secrets.)
+pub fn config_with_bucket(app: &TestApp, name: &str, url: &str) -> PathBuf {
+    let text = format!(
+        "[database]\nurl = {:?}\n[redis]\nurl = {:?}\n[storage.backend.main]\nfiles = {:?}\n\
+         [storage.backend.{name}]\n{}[storage.backend.{name}.settings]\nendpoint = {url:?}\nbucket = {:?}\naccess-key-id = {:?}\n",
+        app.settings.database.url,
+        app.settings.redis.url,
+        app.library(),
+        bucket(url),
+        s3::BUCKET,
+        s3::ACCESS_KEY,
+    );
+    let path = app.folder().join("latent.toml");
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 async fn start(settings: &Settings, role: Role, clock: Arc<dyn Clock>) -> Running {

@@ -36,7 +36,11 @@ const BUILD: &[Need] = &[
     Need { what: "node with npm", there: || program("node") && program("npm"), apt: &["nodejs", "npm"] },
 ];
 
-const TEST: &[Need] = &[Need { what: "chromium", there: || chromium().is_some(), apt: &["chromium"] }];
+const TEST: &[Need] = &[
+    Need { what: "chromium", there: || chromium().is_some(), apt: &["chromium"] },
+    // An OCI registry that is not ours, for plugins to be pulled from.
+    Need { what: "docker-registry", there: || program("docker-registry"), apt: &["docker-registry"] },
+];
 
 /// The browser of the tests: Debian's name, or Ubuntu's and Fedora's.
 pub fn chromium() -> Option<PathBuf> {

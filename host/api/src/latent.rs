@@ -1,5 +1,7 @@
 //! Latent's own surface, under /api/latent.
 
+mod plugins;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -12,12 +14,10 @@ use crate::extract::{Auth, Id};
 use crate::routes::{Access, Routes};
 
 pub fn routes() -> Routes {
-    Routes::new().get("/latent/assets/{id}/errors", "getAssetErrors", Access::User("asset.read"), get_asset_errors).get(
-        "/latent/assets/{id}/steps",
-        "getAssetSteps",
-        Access::User("asset.read"),
-        get_asset_steps,
-    )
+    Routes::new()
+        .get("/latent/assets/{id}/errors", "getAssetErrors", Access::User("asset.read"), get_asset_errors)
+        .get("/latent/assets/{id}/steps", "getAssetSteps", Access::User("asset.read"), get_asset_steps)
+        .merge(plugins::routes())
 }
 
 /// How far the pipelines are: `{"steps": {"ingest/thumbnails": "done", …}, "pending": [names]}`.

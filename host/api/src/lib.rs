@@ -14,12 +14,14 @@ mod operate;
 mod people;
 mod permissions;
 mod pipelines;
+mod plugins;
 mod queues;
 mod ranges;
 mod routes;
 mod search;
 mod serve;
 mod server;
+mod storage;
 mod sync;
 mod timeline;
 mod trash;
@@ -116,9 +118,11 @@ fn routes() -> Routes {
         .merge(faces::routes())
         .merge(search::routes())
         .merge(jobs::routes())
+        .merge(plugins::routes())
         .merge(queues::routes())
         .merge(pipelines::routes())
         .merge(latent::routes())
+        .merge(storage::routes())
 }
 
 /// Everything under one router.

@@ -1,8 +1,10 @@
 //! Where bytes live: inbox, originals, derivatives. Calls storage through one trait; knows no plugin.
 
+mod arriving;
 mod blob;
 mod inbox;
 mod locations;
+mod resume;
 mod storage;
 
 pub use blob::Blob;

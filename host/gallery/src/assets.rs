@@ -52,18 +52,39 @@ impl Gallery {
 
     /// Bytes of a file; `len` `None`: to the end.
     pub async fn open(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
-        let Some(asset) = file.made_from else { return self.read(&file.location, offset, len).await };
-        // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
-        match self.read(&file.location, 0, None).await {
-            Ok(blob) if i64::try_from(blob.len()) == Ok(file.size) => Ok(blob.slice(offset, len.unwrap_or(u64::MAX))),
-            Ok(_) => self.make_again(asset, file).await,
-            Err(GalleryError::Storage(StorageError::NotFound(_))) => self.make_again(asset, file).await,
-            Err(error) => Err(error),
+        match self.open_there(file, offset, len).await {
+            // It may have moved since its row was read: to its date, or to another backend.
+            Err(GalleryError::Storage(StorageError::NotFound(why))) => {
+                let now = match &file.kind {
+                    None => self.store().original(file.asset).await?,
+                    Some(kind) => self.store().derivative(file.asset, kind).await?,
+                };
+                match now.filter(|now| now.location != file.location) {
+                    Some(now) => self.open_there(&now, offset, len).await,
+                    None if file.kind.is_some() => self.make_again(file).await,
+                    None => Err(StorageError::NotFound(why).into()),
+                }
+            }
+            other => other,
         }
     }
 
+    /// Bytes of a file where its row said it was.
+    async fn open_there(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
+        if file.kind.is_none() {
+            return self.read(&file.location, offset, len).await;
+        }
+        // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
+        let blob = self.read(&file.location, 0, None).await?;
+        if i64::try_from(blob.len()) == Ok(file.size) {
+            return Ok(blob.slice(offset, len.unwrap_or(u64::MAX)));
+        }
+        self.make_again(file).await
+    }
+
     /// What was made from an original can be made again: the storage need not keep it as carefully.
-    async fn make_again(&self, asset: AssetId, file: &StoredFile) -> Result<Blob> {
+    async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
+        let asset = file.asset;
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
         self.store().forget_derivatives(asset, THUMBNAILS).await?;
         self.0.outbox.notify_one();
@@ -75,10 +96,9 @@ impl Gallery {
         match self.blobs().get(location, offset, len).await {
             Err(missing @ StorageError::NotFound(_)) => {
                 let backend = location.split_once(':').map_or("", |(backend, _)| backend);
-                let checked = self.blobs().check().await.into_iter().find(|(name, _)| name == backend);
-                match checked {
-                    Some((_, Err(error))) => Err(StorageError::Unavailable(error.to_string()).into()),
-                    _ => Err(missing.into()),
+                match self.blobs().check_in(backend).await {
+                    Err(error) => Err(StorageError::Unavailable(error.to_string()).into()),
+                    Ok(()) => Err(missing.into()),
                 }
             }
             other => Ok(other?),

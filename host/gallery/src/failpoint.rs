@@ -36,6 +36,10 @@ pub const BEYOND: &[&str] = &[
     "relocate.put",
     "relocate.located",
     "relocate.committed",
+    "move.intent",
+    "move.put",
+    "move.located",
+    "move.committed",
     "delete.committed",
     "sweep.deleted",
 ];

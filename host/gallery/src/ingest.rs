@@ -25,7 +25,14 @@ impl Gallery {
 
     /// Bytes of an original.
     pub async fn original_bytes(&self, asset: &Asset) -> Result<Bytes> {
-        let blob = self.read(&asset.location, 0, None).await?;
+        let blob = match self.read(&asset.location, 0, None).await {
+            // It may have moved since the asset was read: to its date, or to another backend.
+            Err(GalleryError::Storage(StorageError::NotFound(why))) => match self.store().original(asset.id).await? {
+                Some(file) if file.location != asset.location => self.read(&file.location, 0, None).await?,
+                _ => return Err(StorageError::NotFound(why).into()),
+            },
+            other => other?,
+        };
         media::check_len(blob.len()).map_err(|error| GalleryError::Invalid(error.to_string()))?;
         Ok(blob.read().await?)
     }

@@ -1,13 +1,31 @@
 //! The plugins that look at photos, as they are installed now.
 
+mod index;
+mod manager;
+mod node;
+mod oci;
+mod package;
+pub mod requests;
+mod signature;
+mod source;
+mod view;
+
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use plugin_host::{Embedder, FaceDetector, Plugin};
 
-use crate::Gallery;
 use crate::people::FaceSpace;
 use crate::search::{EmbeddingSpace, TextEmbedder};
+use crate::{Gallery, GalleryError};
+
+pub use manager::{Approval, Candidate, Manager, ManagerParts, Pinned, Wider, who};
+pub use node::Health;
+pub use oci::SIGNATURE as OCI_SIGNATURE;
+pub use package::Package;
+pub use signature::{key_id, public_key, verify};
+pub use source::{Fetched, LONGEST, Offer, Source};
+pub use view::Shown;
 
 /// What is installed. Cheap to clone.
 #[derive(Clone, Default)]
@@ -27,6 +45,15 @@ pub enum Looker {
 }
 
 impl Plugins {
+    /// The first of a kind does the work; the others can be named by pipelines.
+    pub fn add(&mut self, plugin: Arc<Plugin>) {
+        match (plugin.face_detector(), plugin.embedder()) {
+            (Some(detector), _) if self.face_detector.is_none() => self.face_detector = Some(detector),
+            (_, Some(embedder)) if self.embedder.is_none() => self.embedder = Some(embedder),
+            _ => self.others.push(plugin),
+        }
+    }
+
     /// `latent.face-detection`, or `face-detection` for short.
     pub fn named(&self, name: &str) -> Option<Looker> {
         let is_meant = |plugin: &Plugin| {
@@ -64,6 +91,25 @@ impl Looker {
 }
 
 impl Gallery {
+    /// From now on the plugins of the database run here beside those of the settings, once [`Gallery::sync_plugins`] was called.
+    pub fn set_plugin_manager(&self, manager: Arc<Manager>) {
+        let _ = self.0.manager.set(manager);
+    }
+
+    pub(crate) fn plugin_manager(&self) -> Option<&Arc<Manager>> {
+        self.0.manager.get()
+    }
+
+    /// Those who install, approve and remove.
+    ///
+    /// # Errors
+    /// This process runs no plugins.
+    pub fn manager(&self) -> crate::Result<&Manager> {
+        self.plugin_manager()
+            .map(|manager| &**manager)
+            .ok_or_else(|| GalleryError::Invalid("this process runs no plugins".into()))
+    }
+
     /// As they are now.
     pub fn plugins(&self) -> Plugins {
         self.installed().read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -4,6 +4,7 @@ use blobs::{Blob, BlobClass, InboxWriter, Object, Received, StorageError};
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
+use serde::{Deserialize, Serialize};
 use store::accounts::User;
 use store::corrections::Said;
 use store::uploads::{Committed, NewAsset};
@@ -189,12 +190,24 @@ impl Gallery {
         bytes: &Blob,
         points: Points,
     ) -> Result<(IntentId, String)> {
+        self.put_intended(owner, (self.blobs().backend_of(object.class), object), bytes, points).await
+    }
+
+    /// The same in a backend that is named.
+    pub(crate) async fn put_intended(
+        &self,
+        owner: UserId,
+        (backend, object): (&str, &Object),
+        bytes: &Blob,
+        points: Points,
+    ) -> Result<(IntentId, String)> {
         let intent = IntentId::generate();
         let lease = self.now() + self.0.parts.settings.lease;
-        let described = serde_json::to_value(object).map_err(std::io::Error::other)?;
+        let described = serde_json::to_value(Intended { object: object.clone(), backend: Some(backend.to_owned()) });
+        let described = described.map_err(std::io::Error::other)?;
         self.store().insert_intent(intent, owner, &hex::encode(object.sha256), &described, lease).await?;
         failpoint::hit(points[0]);
-        let put = self.blobs().put(object, bytes).await;
+        let put = self.blobs().put_in(backend, object, bytes).await;
         failpoint::hit(points[1]);
         let put = put.and_then(|(location, stored)| match stored.len == bytes.len() {
             true => Ok(location),
@@ -230,6 +243,16 @@ impl Gallery {
         }
         Ok(times)
     }
+}
+
+/// What an intent notes, so that the object can be found where nobody noted its location.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Intended {
+    #[serde(flatten)]
+    pub object: Object,
+    /// Unknown of an intent of an earlier version: the one that takes new objects.
+    #[serde(default)]
+    pub backend: Option<String>,
 }
 
 /// The fail-points behind the intent, the put and the note of where.

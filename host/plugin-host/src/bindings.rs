@@ -10,7 +10,11 @@ pub mod lent {
                 import latent:plugin/log@0.1.0;
                 import latent:plugin/config@0.1.0;
                 import latent:plugin/blob@0.1.0;
+                import latent:plugin/blob-write@0.1.0;
                 import latent:plugin/files@0.1.0;
+                import latent:plugin/http@0.1.0;
+                import latent:plugin/kv@0.1.0;
+                import latent:plugin/secrets@0.1.0;
                 import latent:plugin/image@0.1.0;
                 import latent:plugin/tensor@0.1.0;
                 import latent:plugin/inference@0.1.0;
@@ -20,6 +24,7 @@ pub mod lent {
         imports: { default: async | trappable },
         with: {
             "latent:plugin/blob.blob": crate::held::HeldBlob,
+            "latent:plugin/blob-write.writer": crate::held::HeldWriter,
             "latent:plugin/image.image": crate::held::HeldImage,
             "latent:plugin/tensor.tensor": crate::held::HeldTensor,
             "latent:plugin/inference.model": crate::held::HeldModel,
@@ -27,18 +32,23 @@ pub mod lent {
     });
 }
 
-pub mod local_storage {
+/// What both storage worlds export.
+pub mod storage {
     wasmtime::component::bindgen!({
         path: "../../wit",
-        world: "local-storage",
+        inline: "
+            package latent:host;
+            world storage {
+                export latent:plugin/lifecycle@0.1.0;
+                export latent:plugin/storage@0.1.0;
+            }
+        ",
+        world: "latent:host/storage",
         imports: { default: async | trappable },
         exports: { default: async },
         with: {
             "latent:plugin/types": crate::bindings::lent::latent::plugin::types,
-            "latent:plugin/log": crate::bindings::lent::latent::plugin::log,
-            "latent:plugin/config": crate::bindings::lent::latent::plugin::config,
             "latent:plugin/blob": crate::bindings::lent::latent::plugin::blob,
-            "latent:plugin/files": crate::bindings::lent::latent::plugin::files,
         },
     });
 }

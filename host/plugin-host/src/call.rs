@@ -97,6 +97,7 @@ impl Plugin {
             host_us = Empty,
             payload = Empty,
             results = Empty,
+            messages = Empty,
             outcome = Empty
         );
         let Ended { result, fresh, usage } = self.bounded(begun, call).instrument(span.clone()).await;

@@ -1,11 +1,15 @@
 //! What the host lends, one module a WIT interface.
 
 mod blob;
+mod blob_write;
 mod config;
 mod files;
+mod http;
 mod image;
 mod inference;
+mod kv;
 mod log;
+mod secrets;
 mod tensor;
 
 use wasmtime::component::{HasSelf, Linker};
@@ -27,7 +31,11 @@ pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> Result<Linker<Host
             "log" => lent::log::add_to_linker::<HostState, Own>(to, |state| state)?,
             "config" => lent::config::add_to_linker::<HostState, Own>(to, |state| state)?,
             "blob" => lent::blob::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "blob-write" => lent::blob_write::add_to_linker::<HostState, Own>(to, |state| state)?,
             "files" => lent::files::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "http" => lent::http::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "kv" => lent::kv::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "secrets" => lent::secrets::add_to_linker::<HostState, Own>(to, |state| state)?,
             "image" => lent::image::add_to_linker::<HostState, Own>(to, |state| state)?,
             "tensor" => lent::tensor::add_to_linker::<HostState, Own>(to, |state| state)?,
             "inference" => lent::inference::add_to_linker::<HostState, Own>(to, |state| state)?,
@@ -44,6 +52,8 @@ pub(crate) fn io_error(what: &str, error: &std::io::Error) -> types::Error {
         ErrorKind::NotFound => types::Error::NotFound(what.to_owned()),
         ErrorKind::AlreadyExists => types::Error::Exists(what.to_owned()),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => types::Error::Full(what.to_owned()),
+        ErrorKind::InvalidInput => types::Error::Invalid(format!("{what}: {error}")),
+        ErrorKind::TimedOut => types::Error::Timeout,
         ErrorKind::PermissionDenied => types::Error::Denied(format!("{what}: {error}")),
         _ => types::Error::Other(format!("{what}: {error}")),
     }

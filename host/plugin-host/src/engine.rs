@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -29,6 +30,8 @@ pub struct Shared {
     plugins: Mutex<Vec<Weak<Plugin>>>,
     /// Guests never run on the threads that answer HTTP.
     runtime: Option<tokio::runtime::Runtime>,
+    /// The runtime that made this host, if one did.
+    outside: Option<Handle>,
     stop: Arc<AtomicBool>,
 }
 
@@ -50,7 +53,16 @@ impl Shared {
         tick(engine.weak(), stop.clone()).map_err(|error| HostError::Engine(error.to_string()))?;
         let heavy = Arc::new(Semaphore::new(lent.heavy.max(1)));
         let io = Arc::new(Semaphore::new(IO));
-        Ok(Self { engine, lent, heavy, io, plugins: Mutex::default(), runtime: Some(runtime), stop })
+        Ok(Self {
+            engine,
+            lent,
+            heavy,
+            io,
+            plugins: Mutex::default(),
+            runtime: Some(runtime),
+            outside: Handle::try_current().ok(),
+            stop,
+        })
     }
 
     /// A plugin that may keep warm instances.
@@ -72,8 +84,13 @@ impl Shared {
         evicted.is_some()
     }
 
+    /// Where what waits for a network runs: connections that would be served between the ticks of guests are slow ones.
+    pub fn outside(&self) -> Handle {
+        self.outside.clone().unwrap_or_else(|| self.guests().clone())
+    }
+
     /// The threads that guests run on.
-    pub fn guests(&self) -> &tokio::runtime::Handle {
+    pub fn guests(&self) -> &Handle {
         self.runtime.as_ref().expect("the runtime is taken only when the host is dropped").handle()
     }
 }

@@ -27,6 +27,8 @@ pub enum HostError {
     TooLarge { len: usize, most: usize },
     #[error("{id} is a {world}, which stores nothing: a storage backend needs a plugin of a storage world")]
     StoresNothing { id: String, world: String },
+    #[error("{id}, what is granted: {why}")]
+    Grant { id: String, why: String },
     #[error("{id}, settings: {why}")]
     Settings { id: String, why: String },
     #[error("{id} failed its first call: {error}")]

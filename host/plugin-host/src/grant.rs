@@ -1,11 +1,18 @@
 //! What a plugin may do: what it asks for, as far as the operator allows it and its world can need it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::HostError;
+use crate::http::Origin;
 use crate::manifest::Manifest;
+use crate::secrets::{BoundSecret, Secrets};
 use crate::units::{ByteSize, Time};
 use crate::worlds::World;
 
@@ -18,6 +25,12 @@ pub struct OperatorGrant {
     pub models: BTreeMap<String, String>,
     /// May it see pixels, not only handles to them?
     pub pixels: bool,
+    /// Where it may send requests.
+    pub http: Vec<HttpOrigin>,
+    /// By the names that the manifest asks for.
+    pub secrets: BTreeMap<String, BoundSecret>,
+    /// Where one plugin is used more than once (a storage backend's name): what it keeps is kept apart.
+    pub scope: String,
     /// The plugin's own settings.
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// What is not set is what its world usually needs.
@@ -35,6 +48,19 @@ pub struct Ceiling {
     pub deadline: Option<Time>,
     /// Calls at once.
     pub concurrency: Option<usize>,
+    /// Bytes of small state.
+    pub kv: Option<ByteSize>,
+}
+
+/// An origin that requests may go to. In TOML `"https://s3.example.net"`, or with more to say
+/// `{ origin = "http://minio.lan:9000", private = true, ca = "/etc/minio.pem" }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpOrigin {
+    pub origin: Origin,
+    /// May it be at an address of this machine or this network?
+    pub private: bool,
+    /// A PEM file: the certificates that may vouch for it, in place of those that this machine trusts.
+    pub ca: Option<PathBuf>,
 }
 
 /// Numbers of one kind: what a world gives unasked, or what it can be given at most.
@@ -44,6 +70,7 @@ pub struct Bounds {
     pub host_memory: u64,
     pub deadline: Duration,
     pub concurrency: usize,
+    pub kv: u64,
 }
 
 /// The effective grant: deny by default.
@@ -51,6 +78,13 @@ pub struct Bounds {
 pub struct Grant {
     pub files: Option<PathBuf>,
     pub pixels: bool,
+    pub http: Vec<HttpOrigin>,
+    pub secrets: Arc<Secrets>,
+    /// Bytes of small state; 0: it keeps none.
+    pub kv: u64,
+    pub scope: String,
+    /// May it send on what it may not look into? Storing is nothing else.
+    pub carries: bool,
     /// Bytes behind handles.
     pub host_memory: u64,
     /// JSON, as the guest reads it.
@@ -70,6 +104,7 @@ impl Grant {
             let id = manifest.id.clone();
             return Err(HostError::StoresNothing { id, world: manifest.world.clone() });
         }
+        let secrets = requests_to(manifest, operator, world)?;
         let (asked, ceiling, id) = (&manifest.requests, &operator.ceiling, &manifest.id);
         let (usual, most) = (&world.usual, &world.most);
         let bytes = |asked: Option<ByteSize>, ceiling: Option<ByteSize>, usual: u64, most: u64| {
@@ -85,7 +120,14 @@ impl Grant {
             asked.concurrency.unwrap_or(usual.concurrency),
             ceiling.concurrency.unwrap_or(usual.concurrency).clamp(1, most.concurrency),
         );
+        // Nothing is kept unasked.
+        let kv = asked.kv.map(|_| bytes(asked.kv, ceiling.kv, usual.kv, most.kv));
         Ok(Self {
+            http: operator.http.clone(),
+            secrets: Arc::new(secrets),
+            kv: kv.map_or(0, |kv| lesser(id, "kv", kv, |bytes| ByteSize(bytes).to_string())),
+            scope: operator.scope.clone(),
+            carries: world.stores(),
             files: operator.files.clone().filter(|_| asked.files),
             pixels: asked.pixels && operator.pixels,
             host_memory: lesser(id, "host-memory", host_memory, |bytes| ByteSize(bytes).to_string()),
@@ -97,6 +139,37 @@ impl Grant {
             chunk: 1 << 20,
         })
     }
+}
+
+/// Origins and secrets, compared with what the manifest asks for: a mistake is found at the start, by name.
+fn requests_to(manifest: &Manifest, operator: &OperatorGrant, world: &World) -> Result<Secrets, HostError> {
+    let (asked, section) = (&manifest.requests, world.section(&manifest.id));
+    let wrong = |why: String| HostError::Grant { id: manifest.id.clone(), why };
+    for HttpOrigin { origin, .. } in &operator.http {
+        if !asked.http.iter().any(|pattern| pattern.fits(origin)) {
+            let all: Vec<String> = asked.http.iter().map(ToString::to_string).collect();
+            let all = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            return Err(wrong(format!(
+                "{origin} is not among the origins that it asks for: {all}. Take it out of {section} http"
+            )));
+        }
+    }
+    for (name, secret) in &operator.secrets {
+        if !asked.secrets.contains(name) {
+            let all = if asked.secrets.is_empty() { "none".to_owned() } else { asked.secrets.join(", ") };
+            return Err(wrong(format!(
+                "it has no use for a secret {name:?}; it asks for {all}. Take out {section} secrets.{name}"
+            )));
+        }
+        secret.value.check().map_err(|why| wrong(format!("the secret {name:?}: {why}")))?;
+        let origin = &secret.origin;
+        if !operator.http.iter().any(|granted| granted.origin == *origin) {
+            return Err(wrong(format!(
+                "the secret {name:?} is bound to {origin}, which is not granted. Write into {section} http = [\"{origin}\"]"
+            )));
+        }
+    }
+    Ok(Secrets::new(operator.secrets.clone()))
 }
 
 /// What a plugin gets of what it asks for. Says where that is less: a plugin that fails for want of it names no setting.
@@ -111,4 +184,54 @@ fn lesser<T: Copy + Ord>(id: &str, what: &str, (asked, allowed): (T, T), text: i
         );
     }
     asked.min(allowed)
+}
+
+impl From<Origin> for HttpOrigin {
+    fn from(origin: Origin) -> Self {
+        Self { origin, private: false, ca: None }
+    }
+}
+
+impl Serialize for HttpOrigin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.private && self.ca.is_none() {
+            return self.origin.serialize(serializer);
+        }
+        let table = HttpOriginTable { origin: self.origin.clone(), private: self.private, ca: self.ca.clone() };
+        table.serialize(serializer)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HttpOriginTable {
+    origin: Origin,
+    #[serde(default)]
+    private: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for HttpOrigin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrTable;
+        impl<'de> Visitor<'de> for TextOrTable {
+            type Value = HttpOrigin;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an origin, or a table with `origin`, `private` and `ca`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<HttpOrigin, E> {
+                text.parse::<Origin>().map(HttpOrigin::from).map_err(E::custom)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HttpOrigin, A::Error> {
+                let HttpOriginTable { origin, private, ca } =
+                    HttpOriginTable::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(HttpOrigin { origin, private, ca })
+            }
+        }
+        deserializer.deserialize_any(TextOrTable)
+    }
 }

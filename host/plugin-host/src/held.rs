@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use blobs::Blob;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use inference::{Model, Tensor, TensorData};
 use media::Pixels;
 
@@ -19,6 +19,18 @@ pub struct HeldBlob {
     /// One of the files that it may keep open.
     #[expect(dead_code, reason = "held until the last clone goes: dropping it lets another file be opened")]
     file: Option<Arc<Charge>>,
+    /// The body of an answer: what a guest reads of it is a message of a protocol and not somebody's photo.
+    pub is_answer: bool,
+    gone: bool,
+}
+
+/// Bytes that a guest puts together.
+pub struct HeldWriter {
+    pub bytes: BytesMut,
+    pub media_type: Option<String>,
+    /// Made of an image, in part at least.
+    pub from_image: bool,
+    pub charge: Option<Arc<Charge>>,
     gone: bool,
 }
 
@@ -54,17 +66,28 @@ pub trait Held: Send + 'static {
 
 impl HeldBlob {
     pub fn new(blob: Blob, charge: Option<Arc<Charge>>) -> Self {
-        Self { blob, charge, file: None, gone: false }
+        Self { blob, charge, file: None, is_answer: false, gone: false }
+    }
+
+    /// The body of an answer, which counts as open for as long as a part of it is held.
+    pub fn answer(blob: Blob, open: Arc<Charge>) -> Self {
+        Self { blob, charge: None, file: Some(open), is_answer: true, gone: false }
     }
 
     /// Of a file that counts as open for as long as a part of it is held.
     pub fn file(blob: Blob, file: Arc<Charge>) -> Self {
-        Self { blob, charge: None, file: Some(file), gone: false }
+        Self { blob, charge: None, file: Some(file), is_answer: false, gone: false }
     }
 
     /// A part, which holds the whole.
     pub fn slice(&self, offset: u64, len: u64) -> Self {
         Self { blob: self.blob.slice(offset, len), ..self.clone() }
+    }
+}
+
+impl HeldWriter {
+    pub fn new(media_type: Option<String>) -> Self {
+        Self { bytes: BytesMut::new(), media_type, from_image: false, charge: None, gone: false }
     }
 }
 
@@ -91,6 +114,12 @@ impl Held for HeldBlob {
     }
 }
 
+impl Held for HeldWriter {
+    fn is_gone(&self) -> bool {
+        self.gone
+    }
+}
+
 impl Held for HeldImage {
     fn is_gone(&self) -> bool {
         self.gone
@@ -112,7 +141,10 @@ pub fn let_go(entry: &mut (dyn Any + Send)) {
         let nothing = Tensor { shape: vec![0], data: TensorData::U8(Vec::new().into()) };
         *held = HeldTensor { tensor: nothing, opaque: true, charge: None, gone: true };
     } else if let Some(held) = entry.downcast_mut::<HeldBlob>() {
-        *held = HeldBlob { blob: Blob::from_bytes(Bytes::new()), charge: None, file: None, gone: true };
+        let blob = Blob::from_bytes(Bytes::new());
+        *held = HeldBlob { blob, charge: None, file: None, is_answer: false, gone: true };
+    } else if let Some(held) = entry.downcast_mut::<HeldWriter>() {
+        *held = HeldWriter { gone: true, ..HeldWriter::new(None) };
     }
 }
 

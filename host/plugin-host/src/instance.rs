@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inference::Model;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 use types::Clock;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
@@ -17,8 +19,11 @@ use crate::directory::Directory;
 use crate::error::HostFault;
 use crate::grant::Grant;
 use crate::held::{Held, HeldModel, let_go};
+use crate::http::Http;
+use crate::kv::{KvSpace, KvStore};
 use crate::log_rate::LogRate;
 use crate::manifest::Manifest;
+use crate::secrets::Secrets;
 
 /// Handles that a guest may hold.
 const HANDLES: usize = 1_000;
@@ -35,6 +40,8 @@ pub const TABLES: usize = 4;
 pub const TABLE_ELEMENTS: usize = 20_000;
 /// Values that are worked on where the guest runs: handing less to another thread costs more than it saves.
 const AT_ONCE: u64 = 1 << 16;
+/// What the host waits for ends so long before the call's deadline: the guest still answers.
+const MARGIN: Duration = Duration::from_millis(50);
 /// Handles that a guest may forget before it is dropped with them.
 const FORGOTTEN: usize = 128;
 
@@ -65,10 +72,25 @@ pub struct Common {
     pub models: BTreeMap<String, Arc<Model>>,
     /// The one that was granted.
     pub directory: Option<Arc<Directory>>,
+    /// Where an origin was granted.
+    pub http: Option<Arc<Http>>,
+    pub secrets: Arc<Secrets>,
+    /// Where a quota was granted.
+    pub kv: Option<Kv>,
+    /// Where work runs that waits for a network: its tasks and connections do not wait for guests.
+    pub outside: Handle,
     pub heavy: Arc<Semaphore>,
     pub io: Arc<Semaphore>,
     pub clock: Arc<dyn Clock>,
     pub log_rate: LogRate,
+}
+
+/// Small state of a plugin.
+pub struct Kv {
+    pub store: Arc<dyn KvStore>,
+    pub space: KvSpace,
+    /// Operations at once.
+    pub turns: Arc<Semaphore>,
 }
 
 /// What one call used.
@@ -78,6 +100,10 @@ pub struct Usage {
     pub payload: u64,
     /// Bytes of results and of lists: what models found, read by the guest, and what it made of that.
     pub results: u64,
+    /// Bytes of requests and answers that the guest wrote and read itself: a protocol's messages.
+    pub messages: u64,
+    /// Operations on `kv`.
+    pub kv: u32,
     /// Time in the host's own heavy work.
     pub host: Duration,
     /// Time in which the call waited for its turn in the host.
@@ -171,7 +197,7 @@ impl HostState {
         self.budget.take(bytes).ok_or_else(|| {
             let (plugin, left) = (&self.common.manifest.id, self.budget.left());
             tracing::debug!(plugin, bytes, left, "A plugin's host memory is used up");
-            Error::Limit("no room is left behind handles: drop some, or ask for more host-memory".into())
+            no_room()
         })
     }
 
@@ -205,6 +231,28 @@ impl HostState {
         self.on_pool(self.common.io.clone(), work).await
     }
 
+    /// Runs what waits for another side, apart from the guests' threads. It ends before the call does, so that the guest is told
+    /// and not killed; and with the call, when that is given up.
+    pub async fn elsewhere<T: Send + 'static>(
+        &mut self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Answer<T> {
+        let task = AbortOnDropHandle::new(self.common.outside.spawn(work));
+        match self.in_time(task).await {
+            Ok(ended) => ended.map_err(fault),
+            Err(late) => Ok(Err(late)),
+        }
+    }
+
+    /// Waits for something outside, until shortly before the call's deadline.
+    pub async fn in_time<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let begun = Instant::now();
+        let until = self.deadline.end().checked_sub(MARGIN).unwrap_or(begun);
+        let ended = tokio::time::timeout_at(until.into(), work).await;
+        self.usage.host += begun.elapsed();
+        ended.map_err(|_| Error::Timeout)
+    }
+
     /// A thread cannot be stopped, so the permit stays with the work even if the call is given up.
     async fn on_pool<T: Send + 'static>(
         &mut self,
@@ -228,6 +276,11 @@ impl HostState {
 /// A failure that is not the guest's.
 pub fn fault(why: impl std::fmt::Display) -> wasmtime::Error {
     wasmtime::Error::new(HostFault(why.to_string()))
+}
+
+/// Without a number: what is left tells how long things are that the guest may not see.
+pub fn no_room() -> Error {
+    Error::Limit("no room is left behind handles: drop some, or ask for more host-memory".into())
 }
 
 fn full() -> Error {

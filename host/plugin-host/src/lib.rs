@@ -14,12 +14,16 @@ mod error;
 mod faces;
 mod grant;
 mod held;
+pub mod http;
+mod inspect;
 mod instance;
 pub mod kernels;
+pub mod kv;
 mod log_rate;
 mod manifest;
 mod plugin;
 mod schema;
+mod secrets;
 mod storage;
 mod text;
 mod traffic;
@@ -36,9 +40,11 @@ use types::{Clock, SystemClock};
 pub use embedder::{Embedder, EmbeddingSpace};
 pub use error::{HostError, PluginError};
 pub use faces::{FaceDetector, FaceSpace};
-pub use grant::{Ceiling, OperatorGrant};
+pub use grant::{Ceiling, HttpOrigin, OperatorGrant};
+pub use inspect::Inspected;
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
+pub use secrets::{BoundSecret, SecretText};
 pub use traffic::Traffic;
 pub use units::{ByteSize, Time};
 
@@ -56,6 +62,10 @@ pub struct HostConfig {
 pub struct Lent {
     /// `None`: no plugin that asks for a model can be loaded.
     pub inference: Option<Arc<Inference>>,
+    /// Where plugins keep small state. `None`: no plugin that asks for it can be loaded.
+    pub kv: Option<Arc<dyn kv::KvStore>>,
+    /// Finds the addresses of the names that plugins send requests to.
+    pub resolver: Arc<dyn http::Resolver>,
     /// By which circuit breakers wait.
     pub clock: Arc<dyn Clock>,
     /// Heavy work at once (decoding, resizing, encoding), on threads that may block.
@@ -65,7 +75,13 @@ pub struct Lent {
 impl Default for Lent {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { inference: None, clock: Arc::new(SystemClock), heavy: cores }
+        Self {
+            inference: None,
+            kv: None,
+            resolver: Arc::new(http::SystemResolver),
+            clock: Arc::new(SystemClock),
+            heavy: cores,
+        }
     }
 }
 
@@ -100,6 +116,15 @@ impl PluginHost {
     /// do not fit the world of the manifest, or a guest that fails its first call.
     pub async fn load(&self, wasm: Bytes, grant: &OperatorGrant) -> Result<Arc<Plugin>, HostError> {
         Plugin::load(self.shared.clone(), self.cache.clone(), wasm, grant).await
+    }
+
+    /// What a component says that it is, after all that can be looked at without running it: its manifest, what it imports and
+    /// what it exports. Compiles it, which the cache keeps.
+    ///
+    /// # Errors
+    /// Those of [`PluginHost::load`], but for what an operator has to give.
+    pub async fn inspect(&self, wasm: Bytes) -> Result<Inspected, HostError> {
+        inspect::inspect(&self.shared, self.cache.clone(), wasm).await
     }
 
     /// The threads that guests run on. A call from one of them is not handed to another: it costs a microsecond.

@@ -1,8 +1,9 @@
 //! The manifest: TOML in one custom section of the component, so that one file installs and one digest names it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
+use crate::http::OriginPattern;
 use crate::text::is_name;
 use crate::units::{ByteSize, Time};
 use crate::{HostError, schema};
@@ -14,7 +15,7 @@ pub const MANIFEST_SECTION: &str = "latent:manifest";
 const MOST_CALLS: usize = 64;
 
 /// What an author says of a plugin, and what it asks for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
     /// `org.example.ocr`: lower case, dots, hyphens.
@@ -37,15 +38,19 @@ pub struct Manifest {
 }
 
 /// What a plugin asks for. What is not named is not asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Requests {
     /// Labels of models.
     pub models: Vec<String>,
     /// To see pixels, not only handles to them.
     pub pixels: bool,
-    /// Origins.
-    pub http: Vec<String>,
+    /// Origins: `https://api.example.org`, `https://*.example.org`, `https://*`, or `*` for any that the operator names.
+    pub http: Vec<OriginPattern>,
+    /// Names of secrets that it uses in requests and signatures.
+    pub secrets: Vec<String>,
+    /// Bytes of small state that it keeps: `1MiB`.
+    pub kv: Option<ByteSize>,
     /// One directory to write to.
     pub files: bool,
     /// Linear memory: `64MiB`.
@@ -59,7 +64,7 @@ pub struct Requests {
 }
 
 /// The plugin's own settings.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// JSON Schema.
@@ -102,9 +107,9 @@ impl Requests {
         if let Some(label) = self.models.iter().find(|label| !is_name(label)) {
             return Err(format!("[requests] models: {label:?} is no label"));
         }
-        match self.http.is_empty() {
-            true => Ok(()),
-            false => Err("[requests] http: this host lends no http yet, so a plugin that needs it cannot work".into()),
+        match self.secrets.iter().find(|name| !is_name(name)) {
+            Some(name) => Err(format!("[requests] secrets: {name:?} is no name")),
+            None => Ok(()),
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::embedder::EmbeddingSpace;
 use crate::engine::Shared;
 use crate::faces::FaceSpace;
 use crate::grant::Grant;
-use crate::instance::{Common, HostState};
+use crate::http::Http;
+use crate::instance::{Common, HostState, Kv};
+use crate::kv::KvSpace;
 use crate::log_rate::LogRate;
 use crate::manifest::{Manifest, read_manifest};
 use crate::traffic::Calls;
@@ -28,8 +30,11 @@ use crate::{HostError, OperatorGrant};
 /// Warm instances are dropped after nobody called for one to two times as long.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Operations on small state at once: the database is there for others, too.
+const KV_AT_ONCE: usize = 2;
+
 /// Bytes of a component. A Python one has 19 MB.
-const LARGEST: usize = 32 << 20;
+pub(crate) const LARGEST: usize = 32 << 20;
 
 /// A plugin that can be called. Cheap to share.
 pub struct Plugin {
@@ -67,7 +72,7 @@ impl Plugin {
         let grant = Grant::effective(&manifest, operator, world)?;
         let (digest, component) = compiled(&shared, cache, wasm).await?;
         world.check(&shared.engine, &component, &manifest, &grant)?;
-        let ready = world.link(&shared.engine, &component).map_err(|error| HostError::Lies {
+        let ready = world.link(&shared.engine, &component, &manifest, &grant).map_err(|error| HostError::Lies {
             id: manifest.id.clone(),
             world: manifest.world.clone(),
             why: format!("{error:#}"),
@@ -79,7 +84,13 @@ impl Plugin {
         if let Some(directory) = directory.clone() {
             blocking(move || directory.sweep()).await?;
         }
+        let http = http(&shared, &manifest, &grant)?;
+        let kv = kv(&shared, &manifest, &grant)?;
         let common = Arc::new(Common {
+            http,
+            secrets: grant.secrets.clone(),
+            kv,
+            outside: shared.outside(),
             models,
             directory,
             heavy: shared.heavy.clone(),
@@ -145,13 +156,39 @@ impl Plugin {
 }
 
 /// Its SHA-256 and its code. Compiling takes seconds, which an async thread may not.
-async fn compiled(shared: &Shared, cache: Arc<CompileCache>, wasm: Bytes) -> Result<(String, Component), HostError> {
+pub(crate) async fn compiled(
+    shared: &Shared,
+    cache: Arc<CompileCache>,
+    wasm: Bytes,
+) -> Result<(String, Component), HostError> {
     let engine = shared.engine.clone();
     blocking(move || {
         let digest = hex::encode(Sha256::digest(&wasm));
         cache.component(&engine, &digest, &wasm).map(|component| (digest, component))
     })
     .await?
+}
+
+/// What it makes requests with, where an origin was granted.
+fn http(shared: &Shared, manifest: &Manifest, grant: &Grant) -> Result<Option<Arc<Http>>, HostError> {
+    if grant.http.is_empty() {
+        return Ok(None);
+    }
+    let http = Http::new(&manifest.id, &grant.http, grant.secrets.clone(), shared.lent.resolver.clone());
+    http.map(|http| Some(Arc::new(http))).map_err(|why| HostError::Grant { id: manifest.id.clone(), why })
+}
+
+/// Where it keeps small state, if it was granted some.
+fn kv(shared: &Shared, manifest: &Manifest, grant: &Grant) -> Result<Option<Kv>, HostError> {
+    if grant.kv == 0 {
+        return Ok(None);
+    }
+    let store = shared.lent.kv.clone().ok_or_else(|| HostError::Grant {
+        id: manifest.id.clone(),
+        why: "it asks for kv, and this process has no database to keep it in".into(),
+    })?;
+    let space = KvSpace { plugin: manifest.id.clone(), scope: grant.scope.clone(), quota: grant.kv };
+    Ok(Some(Kv { store, space, turns: Arc::new(Semaphore::new(KV_AT_ONCE)) }))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HostError> {

@@ -21,6 +21,7 @@ pub struct Calls {
     payload: AtomicU64,
     results: AtomicU64,
     most_results: AtomicU64,
+    messages: AtomicU64,
     logged: AtomicU64,
     unlogged: AtomicU64,
 }
@@ -37,6 +38,8 @@ pub struct Traffic {
     pub results: u64,
     /// The same of the call that had most.
     pub most_results: u64,
+    /// Bytes of requests and answers that the guest wrote and read itself.
+    pub messages: u64,
     /// Events that were logged, and those that were too many.
     pub logged: u64,
     pub unlogged: u64,
@@ -55,6 +58,7 @@ pub struct Export {
     fresh: Counter,
     payload: Counter,
     results: Counter,
+    messages: Counter,
     seconds: Histogram,
     queued: Histogram,
     host: Histogram,
@@ -80,6 +84,7 @@ impl Plugin {
             payload: read(&calls.payload),
             results: read(&calls.results),
             most_results: read(&calls.most_results),
+            messages: read(&calls.messages),
             logged: read(&calls.logged),
             unlogged: read(&calls.unlogged),
         }
@@ -96,6 +101,7 @@ impl Calls {
             payload: zero(),
             results: zero(),
             most_results: zero(),
+            messages: zero(),
             logged: zero(),
             unlogged: zero(),
         }
@@ -115,7 +121,7 @@ impl Calls {
         span: &Span,
     ) {
         let (outcome, counter) = export.outcome(error);
-        let Usage { payload, results, host, waited, logged, unlogged } = record.usage;
+        let Usage { payload, results, messages, host, waited, logged, unlogged, .. } = record.usage;
         counter.increment(1);
         export.count(record);
         // Most of them are zero for most calls, and an atomic add costs a hundredth of a call.
@@ -128,6 +134,7 @@ impl Calls {
         add(&self.instances, record.fresh.into());
         add(&self.payload, payload);
         add(&self.results, results);
+        add(&self.messages, messages);
         if results > 0 {
             self.most_results.fetch_max(results, Ordering::Relaxed);
         }
@@ -141,6 +148,7 @@ impl Calls {
                 .record("host_us", micros(host))
                 .record("payload", payload)
                 .record("results", results)
+                .record("messages", messages)
                 .record("outcome", outcome);
             span.in_scope(|| tracing::debug!("Called a plugin"));
         }
@@ -171,6 +179,7 @@ impl Export {
             fresh: counter("latent_plugin_instances_total"),
             payload: counter("latent_plugin_payload_bytes_total"),
             results: counter("latent_plugin_result_bytes_total"),
+            messages: counter("latent_plugin_message_bytes_total"),
             seconds: seconds("latent_plugin_call_seconds"),
             queued: seconds("latent_plugin_queue_seconds"),
             host: seconds("latent_plugin_host_seconds"),
@@ -197,6 +206,7 @@ impl Export {
         self.fresh.increment(u64::from(record.fresh));
         self.payload.increment(record.usage.payload);
         self.results.increment(record.usage.results);
+        self.messages.increment(record.usage.messages);
         self.seconds.record(record.took.as_secs_f64());
         self.queued.record((record.queued + record.usage.waited).as_secs_f64());
         self.host.record(record.usage.host.as_secs_f64());

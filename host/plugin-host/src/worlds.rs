@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store};
 use crate::bindings::embedder::{Embedder, EmbedderPre};
 use crate::bindings::face_detector::{FaceDetector, FaceDetectorPre};
 use crate::bindings::lent::latent::plugin::types::Error;
-use crate::bindings::local_storage::{LocalStorage, LocalStoragePre};
+use crate::bindings::storage::{Storage, StoragePre};
 use crate::grant::{Bounds, Grant};
 use crate::instance::HostState;
 use crate::manifest::Manifest;
@@ -40,15 +40,36 @@ enum Kind {
 const ON_IMAGES: &[&str] = &["types", "log", "config", "blob", "image", "tensor", "inference"];
 
 const MOST: Bounds =
-    Bounds { memory: 1 << 30, host_memory: 4 << 30, deadline: Duration::from_secs(600), concurrency: 64 };
+    Bounds { memory: 1 << 30, host_memory: 4 << 30, deadline: Duration::from_secs(600), concurrency: 64, kv: 64 << 20 };
 
 /// Images are large, and a model may take a second a batch.
 const IMAGES: Bounds =
-    Bounds { memory: 64 << 20, host_memory: 256 << 20, deadline: Duration::from_secs(60), concurrency: 4 };
+    Bounds { memory: 64 << 20, host_memory: 256 << 20, deadline: Duration::from_secs(60), concurrency: 4, kv: KV };
 
 /// A large file takes minutes to a slow disk; an upload more at once does not hurt.
 const STORAGE: Bounds =
-    Bounds { memory: 32 << 20, host_memory: 64 << 20, deadline: Duration::from_secs(300), concurrency: 16 };
+    Bounds { memory: 32 << 20, host_memory: 64 << 20, deadline: Duration::from_secs(300), concurrency: 16, kv: KV };
+
+/// A film takes an hour from a home to a service. A transfer that stands still ends much earlier.
+const ELSEWHERE: Bounds = Bounds { deadline: Duration::from_secs(3_600), host_memory: 128 << 20, ..STORAGE };
+
+const KV: u64 = 1 << 20;
+
+const STORAGE_CALLS: &[&str] = &[
+    "init",
+    "storage.put",
+    "storage.find",
+    "storage.get",
+    "storage.head",
+    "storage.delete",
+    "storage.relocate",
+    "storage.list",
+    "storage.presign",
+    "storage.marker",
+    "storage.mark",
+    "storage.check",
+    "storage.usage",
+];
 
 const WORLDS: &[World] = &[
     World {
@@ -56,19 +77,18 @@ const WORLDS: &[World] = &[
         kind: Kind::Storage,
         imports: &["types", "log", "config", "blob", "files"],
         exports: &["lifecycle", "storage"],
-        calls: &[
-            "init",
-            "storage.put",
-            "storage.find",
-            "storage.get",
-            "storage.head",
-            "storage.delete",
-            "storage.relocate",
-            "storage.check",
-            "storage.usage",
-        ],
+        calls: STORAGE_CALLS,
         usual: STORAGE,
         most: MOST,
+    },
+    World {
+        name: "remote-storage",
+        kind: Kind::Storage,
+        imports: &["types", "log", "config", "blob", "blob-write", "kv", "http", "secrets"],
+        exports: &["lifecycle", "storage"],
+        calls: STORAGE_CALLS,
+        usual: ELSEWHERE,
+        most: Bounds { deadline: Duration::from_secs(24 * 3_600), ..MOST },
     },
     World {
         name: "face-detector",
@@ -92,14 +112,14 @@ const WORLDS: &[World] = &[
 
 /// A component that is ready to be instantiated.
 pub enum Ready {
-    Storage(LocalStoragePre<HostState>),
+    Storage(StoragePre<HostState>),
     Faces(FaceDetectorPre<HostState>),
     Embedder(EmbedderPre<HostState>),
 }
 
 /// The exports of an instance.
 pub enum Exports {
-    Storage(LocalStorage),
+    Storage(Storage),
     Faces(FaceDetector),
     Embedder(Embedder),
 }
@@ -117,6 +137,19 @@ impl World {
     /// May a plugin of this world import the interface?
     pub fn imports(&self, interface: &str) -> bool {
         self.imports.contains(&interface)
+    }
+
+    /// Are bytes all that it deals with?
+    pub fn stores(&self) -> bool {
+        matches!(self.kind, Kind::Storage)
+    }
+
+    /// Where the settings of such a plugin stand.
+    pub fn section(&self, id: &str) -> String {
+        match self.stores() {
+            true => "[storage.backend.<name>]".to_owned(),
+            false => format!("[plugins.{id:?}]"),
+        }
     }
 
     /// Refuses what the component imports beyond its world or its grant, and what its world promises but it does not export.
@@ -138,13 +171,8 @@ impl World {
                 let world = manifest.world.clone();
                 return Err(HostError::OutsideWorld { id: id(), import: import.to_owned(), world });
             }
-            if interface == "files" && grant.files.is_none() {
-                let how = if manifest.requests.files {
-                    "give it a folder: `files` of its storage backend"
-                } else {
-                    "its manifest does not ask for it: [requests] files = true"
-                };
-                return Err(HostError::NotGranted { id: id(), what: import.to_owned(), how: how.into() });
+            if let Some(how) = self.missing(interface, manifest, grant) {
+                return Err(HostError::NotGranted { id: id(), what: import.to_owned(), how });
             }
         }
         let exports: BTreeSet<String> = kind.exports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -158,11 +186,50 @@ impl World {
         Ok(())
     }
 
-    /// Links what the world lends.
-    pub fn link(&self, engine: &Engine, component: &Component) -> wasmtime::Result<Ready> {
-        let pre: InstancePre<HostState> = capabilities::linker(engine, self.imports)?.instantiate_pre(component)?;
+    /// What an author or an operator has to write so that the interface is granted; `None`: it is.
+    fn missing(&self, interface: &str, manifest: &Manifest, grant: &Grant) -> Option<String> {
+        let (asked, section) = (&manifest.requests, self.section(&manifest.id));
+        let unasked = |line: &str| Some(format!("its manifest does not ask for it: [requests] {line}"));
+        match interface {
+            "files" if grant.files.is_some() => None,
+            "files" if asked.files => Some("give it a folder: `files` of its storage backend".into()),
+            "files" => unasked("files = true"),
+            "http" if !grant.http.is_empty() => None,
+            "http" if asked.http.is_empty() => unasked("http = [\"https://api.example.org\"]"),
+            "http" => {
+                let all: Vec<String> = asked.http.iter().map(|pattern| format!("{:?}", pattern.to_string())).collect();
+                Some(format!(
+                    "it asks for {}. Write into the settings: {section} http = [\"https://...\"]",
+                    all.join(", ")
+                ))
+            }
+            "secrets" if !grant.secrets.is_empty() => None,
+            "secrets" if asked.secrets.is_empty() => unasked("secrets = [\"key\"]"),
+            "secrets" => {
+                let name = &asked.secrets[0];
+                Some(format!(
+                    "it asks for {}. Write into the settings: {section} secrets.{name} = {{ env = \"...\", origin = \"https://...\" }}",
+                    asked.secrets.join(", ")
+                ))
+            }
+            "kv" if grant.kv == 0 => unasked("kv = \"1MiB\""),
+            _ => None,
+        }
+    }
+
+    /// Links what the world lends and the plugin was granted.
+    pub fn link(
+        &self,
+        engine: &Engine,
+        component: &Component,
+        manifest: &Manifest,
+        grant: &Grant,
+    ) -> wasmtime::Result<Ready> {
+        let granted: Vec<&str> =
+            self.imports.iter().copied().filter(|name| self.missing(name, manifest, grant).is_none()).collect();
+        let pre: InstancePre<HostState> = capabilities::linker(engine, &granted)?.instantiate_pre(component)?;
         Ok(match self.kind {
-            Kind::Storage => Ready::Storage(LocalStoragePre::new(pre)?),
+            Kind::Storage => Ready::Storage(StoragePre::new(pre)?),
             Kind::Faces => Ready::Faces(FaceDetectorPre::new(pre)?),
             Kind::Embedder => Ready::Embedder(EmbedderPre::new(pre)?),
         })
@@ -188,9 +255,7 @@ impl Exports {
         }
     }
 
-    pub fn storage(
-        &self,
-    ) -> wasmtime::Result<&crate::bindings::local_storage::exports::latent::plugin::storage::Guest> {
+    pub fn storage(&self) -> wasmtime::Result<&crate::bindings::storage::exports::latent::plugin::storage::Guest> {
         match self {
             Self::Storage(exports) => Ok(exports.latent_plugin_storage()),
             _ => wasmtime::bail!("this plugin stores nothing"),

@@ -3,7 +3,7 @@
 use ::pipelines::{Pipelines, QueueRules};
 use tracing_subscriber::EnvFilter;
 
-use crate::{Settings, pipelines, plugins};
+use crate::{Settings, grants, pipelines, plugins};
 
 /// What is wrong, each with the key that it is about; nothing where all is in order.
 pub fn check(settings: &Settings) -> Vec<String> {
@@ -19,6 +19,7 @@ pub fn check(settings: &Settings) -> Vec<String> {
             wrong.push(format!("storage.backend.{name}.plugin: {} is not there", file.display()));
         }
     }
+    wrong.extend(granted(settings));
     if let Err(error) = EnvFilter::try_new(&settings.log.filter) {
         wrong.push(format!("log.filter: {error}"));
     }
@@ -36,4 +37,16 @@ pub fn check(settings: &Settings) -> Vec<String> {
         wrong.push(format!("database.ca: {} is not there", ca.display()));
     }
     wrong
+}
+
+/// Secrets that are not where the settings say.
+fn granted(settings: &Settings) -> impl Iterator<Item = String> {
+    let wrong = |key: String, error: anyhow::Error| format!("{key}: {error:#}");
+    let backends = settings.storage.backend.iter().filter_map(move |(name, backend)| {
+        grants::of_backend(name, backend).err().map(|error| wrong(format!("storage.backend.{name}"), error))
+    });
+    let plugins = settings.plugins.iter().filter_map(move |(id, plugin)| {
+        grants::of_plugin(plugin).err().map(|error| wrong(format!("plugins.{id}"), error))
+    });
+    backends.chain(plugins)
 }

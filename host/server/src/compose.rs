@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use api::{ApiState, AskedRun, Jobs};
+use gallery::plugins::Manager;
 use gallery::{Gallery, GallerySettings, Parts};
 use inference::Inference;
 use media::{Limits, ThumbnailSpec};
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use types::{AssetId, Clock, QueueName, RunId, SystemClock};
 
+use crate::plugin_state::PluginState;
 use crate::{Settings, metrics, plugins, storage};
 
 /// What a process does.
@@ -99,6 +101,15 @@ pub async fn start_at(
     tasks.spawn(metrics::watch(gallery.clone(), pipelines.clone(), stop.clone()));
     tasks.spawn(talk(gallery.clone(), stop.clone()));
     tasks.spawn({
+        let (gallery, stopped) = (gallery.clone(), stop.clone().cancelled_owned());
+        async move {
+            tokio::select! {
+                () = stopped => {}
+                () = gallery.watch_plugins() => {}
+            }
+        }
+    });
+    tasks.spawn({
         let (feeder, stop) = (feeder.clone(), stop.clone());
         async move { feeder.run(stop).await }
     });
@@ -151,19 +162,40 @@ pub async fn feeder(settings: &Settings) -> Result<(Feeder, Option<Services>)> {
     Ok((Feeder::new(gallery, pipelines, spec(settings)), services))
 }
 
-async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
-    let url = |own: &str, embedded: Option<&str>| {
-        if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
-    };
-    let database_url = url(&settings.database.url, services.and_then(Services::database_url));
+pub(crate) async fn connect(settings: &Settings, services: Option<&Services>) -> Result<(Store, Queue)> {
+    let store = store(settings, services).await?;
     let redis_url = url(&settings.redis.url, services.and_then(Services::redis_url));
+    let takeover = Duration::from_secs(settings.workers.takeover.max(1));
+    let queue = Queue::connect(&redis_url, takeover).await.context("Redis")?;
+    Ok((store, queue))
+}
+
+fn url(own: &str, embedded: Option<&str>) -> String {
+    if own.is_empty() { embedded.unwrap_or("").to_owned() } else { own.to_owned() }
+}
+
+async fn store(settings: &Settings, services: Option<&Services>) -> Result<Store> {
+    let database_url = url(&settings.database.url, services.and_then(Services::database_url));
     let ca = Some(&*settings.database.ca).filter(|ca| !ca.as_os_str().is_empty());
     let config = StoreConfig { url: database_url, pool_size: settings.database.pool_size };
     let store = Store::trusting(&config, ca)?;
     store.migrate().await.context("the database")?;
-    let takeover = Duration::from_secs(settings.workers.takeover.max(1));
-    let queue = Queue::connect(&redis_url, takeover).await.context("Redis")?;
-    Ok((store, queue))
+    Ok(store)
+}
+
+/// The plugins of an installation for a command, beside a server that may run; the services live as long as the second part.
+pub async fn manager(settings: &Settings) -> Result<(Manager, Option<Services>)> {
+    let services = services(settings, Role::Work).await?;
+    let store = store(settings, services.as_ref()).await?;
+    let redis = url(&settings.redis.url, services.as_ref().and_then(Services::redis_url));
+    // Servers find out by themselves, only later.
+    let queue = Queue::connect(&redis, Duration::from_secs(60)).await.ok();
+    let inference = plugins::inference(settings)?;
+    let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: 1 };
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
+    let host = PluginHost::lending(&config, lent)?;
+    Ok((plugins::manager(settings, store, host, &inference, queue, false).await, services))
 }
 
 /// Hears the other processes of this installation and is heard by them, until `stop`.
@@ -203,7 +235,7 @@ async fn listen(
 }
 
 /// `serve` and `work` are parts of one installation: they share the services, whoever of them has started them.
-async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
+pub(crate) async fn services(settings: &Settings, role: Role) -> Result<Option<Services>> {
     let config = RuntimeConfig {
         data_dir: settings.data_dir.clone(),
         kit: settings.kit.clone(),
@@ -232,7 +264,8 @@ async fn gallery(
 ) -> Result<(Gallery, Arc<Inference>)> {
     let inference = plugins::inference(settings)?;
     let config = HostConfig { cache_dir: settings.plugin_host.cache.clone(), threads: settings.plugin_host.threads };
-    let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+    let kv = Arc::new(PluginState(store.clone()));
+    let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
     let gallery = Gallery::new(Parts {
@@ -246,7 +279,10 @@ async fn gallery(
             ..GallerySettings::default()
         },
     });
-    gallery.set_plugins(plugins::load(settings, &host).await);
+    let (store, queue) = (gallery.store().clone(), gallery.queue().clone());
+    let manager = plugins::manager(settings, store, host, &inference, Some(queue), true).await;
+    gallery.set_plugin_manager(Arc::new(manager));
+    gallery.sync_plugins().await.context("the plugins")?;
     Ok((gallery, inference))
 }
 

@@ -47,6 +47,7 @@ pub fn load(
     }
     let mut settings: Settings = merged.try_into().map_err(|error: toml::de::Error| at(&layers, &error))?;
     ranges(&settings).map_err(|(key, why)| of(&layers, key.to_owned(), why))?;
+    installed(&settings).map_err(|(key, why)| of(&layers, key, why))?;
     fill_in(&mut settings);
     Ok(settings)
 }
@@ -110,6 +111,21 @@ fn ranges(settings: &Settings) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
+/// What is approved for an installed plugin stands in the database; the settings only say what may not be.
+fn installed(settings: &Settings) -> Result<(), (String, String)> {
+    for (id, plugin) in settings.plugins.iter().filter(|(_, plugin)| !plugin.is_pinned()) {
+        let set =
+            [("pixels", plugin.pixels), ("http", !plugin.http.is_empty()), ("settings", !plugin.settings.is_empty())];
+        for (key, is_set) in set {
+            if is_set {
+                let why = "is for a plugin with a file; one that is installed gets it by `latent plugin grant`";
+                return Err((format!("plugins.{id}.{key}"), why.to_owned()));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The settings in force as TOML, without what must not be seen.
 pub fn print(settings: &Settings) -> String {
     let mut shown = settings.clone();
@@ -146,15 +162,14 @@ fn pattern<'a>(defaults: &'a Table, path: &str, key: &str) -> Option<&'a Value> 
 fn check(origin: &str, defaults: &Table, given: &Table, path: &str) -> Result<(), ConfigError> {
     for (key, value) in given {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        // What plugins call their models and settings is theirs.
-        if path.starts_with("plugins.") && ["models", "settings"].contains(&&**key) {
+        // What plugins call their models, secrets and settings is theirs.
+        let is_plugin = path.starts_with("plugins.") || path.starts_with("storage.backend.");
+        if is_plugin && ["models", "settings", "secrets", "ceiling"].contains(&&**key) {
             continue;
         }
         match (pattern(defaults, path, key), value) {
             (Some(Value::Table(defaults)), Value::Table(given)) => check(origin, defaults, given, &full)?,
             (Some(_), _) => {}
-            // A backend's own settings.
-            (None, _) if path.starts_with("storage.backend.") && key == "settings" => {}
             (None, _) => {
                 let nearest = defaults
                     .keys()

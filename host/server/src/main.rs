@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
 use pipelines::RunRequest;
+use server::admin::MoveArgs;
 use server::settings::LogFormat;
 use server::{Role, Settings, config, metrics};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,10 +52,20 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Plugins: installs, approves, upgrades, removes.
+    Plugin {
+        #[command(subcommand)]
+        command: server::plugin::Command,
+    },
     /// Pipelines: what is done with photos.
     Pipeline {
         #[command(subcommand)]
         command: PipelineCommand,
+    },
+    /// Works on the library, beside a running server or without one.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
     },
     /// Looks at the settings.
     Config {
@@ -113,6 +124,23 @@ enum PipelineCommand {
 }
 
 #[derive(Subcommand)]
+enum AdminCommand {
+    /// Where bytes live.
+    Storage {
+        #[command(subcommand)]
+        command: StorageCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum StorageCommand {
+    /// Says of each backend what it holds and whether it can be used.
+    Check,
+    /// Moves what lies in one backend to another, verified by hash. What was cut off goes on when it is started again.
+    Move(MoveArgs),
+}
+
+#[derive(Subcommand)]
 enum ConfigCommand {
     /// Says what is wrong with them, or nothing.
     Check,
@@ -137,7 +165,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Serve => (Role::Serve, Vec::new()),
         Command::Work { queues } => (Role::Work, queues),
         Command::Model { command } => return model(&settings, command),
+        Command::Plugin { command } => return plugin(&settings, command),
         Command::Pipeline { command } => return pipeline(&settings, command),
+        Command::Admin { command: AdminCommand::Storage { command } } => return storage(&settings, command),
         Command::Config { command: ConfigCommand::Check } => return check(&settings),
         Command::Config { command: ConfigCommand::Print } => {
             print!("{}", config::print(&settings));
@@ -170,6 +200,13 @@ fn model(settings: &Settings, command: ModelCommand) -> Result<()> {
     }
 }
 
+fn plugin(settings: &Settings, command: server::plugin::Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(server::plugin::run(settings, command));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
 fn pipeline(settings: &Settings, command: PipelineCommand) -> Result<()> {
     if let PipelineCommand::Check { path } = &command {
         return server::pipelines::check(settings, path.as_deref());
@@ -188,6 +225,17 @@ fn pipeline(settings: &Settings, command: PipelineCommand) -> Result<()> {
             runtime.block_on(server::pipelines::run(settings, &request, dry_run, wait))
         }
     }
+}
+
+fn storage(settings: &Settings, command: StorageCommand) -> Result<()> {
+    log(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    let done = match command {
+        StorageCommand::Check => runtime.block_on(server::admin::check_storage(settings)),
+        StorageCommand::Move(args) => runtime.block_on(server::admin::move_storage(settings, &args)),
+    };
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 fn log(settings: &Settings) -> Result<()> {

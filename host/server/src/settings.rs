@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use plugin_host::{ByteSize, Time};
+use plugin_host::http::Origin;
+use plugin_host::{ByteSize, HttpOrigin, SecretText, Time};
 use serde::{Deserialize, Serialize};
 
 /// Everything that an operator may set.
@@ -65,10 +66,46 @@ pub struct Storage {
 pub struct Backend {
     /// The name of a file in kit/plugins, without `.wasm`.
     pub plugin: String,
+    /// Of a plugin that keeps files.
+    #[serde(default)]
     pub files: PathBuf,
+    /// Where it may send requests.
+    #[serde(default)]
+    pub http: Vec<HttpOrigin>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Bytes of small state at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv: Option<ByteSize>,
+    /// Linear memory of an instance at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Bytes that the host holds for an instance at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_memory: Option<ByteSize>,
+    /// Longest call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Calls at once at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroUsize>,
     /// The plugin's own.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A secret of a plugin: from the environment, from a file, or as it stands here. Printed without its value.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Secret {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<SecretText>,
+    /// The only one that it goes to.
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -119,11 +156,13 @@ pub struct PluginHost {
     pub cache: PathBuf,
 }
 
-/// An installed plugin that looks at photos, and what it is granted.
+/// A plugin that looks at photos. With a file: pinned, and what it is granted. Without: a ceiling for one that is installed by
+/// `latent plugin` or in the page.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plugin {
-    /// The name of a file in kit/plugins, without `.wasm`, or a path.
+    /// The name of a file in kit/plugins, without `.wasm`, or a path. Empty: not pinned.
+    #[serde(default)]
     pub file: PathBuf,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -133,6 +172,14 @@ pub struct Plugin {
     /// A model for each label that the plugin asks for.
     #[serde(default)]
     pub models: BTreeMap<String, String>,
+    /// Where it may send requests.
+    #[serde(default)]
+    pub http: Vec<HttpOrigin>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Bytes of small state at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv: Option<ByteSize>,
     /// Linear memory of an instance at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
@@ -148,6 +195,37 @@ pub struct Plugin {
     /// The plugin's own.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// For one that is not pinned: what may not be approved.
+    #[serde(default)]
+    pub ceiling: Ceiling,
+}
+
+/// What nobody can approve for a plugin, whatever it asks for.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ceiling {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<bool>,
+    /// The only origins that can be approved; those at private addresses have to stand here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<Vec<HttpOrigin>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_memory: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroUsize>,
+}
+
+impl Plugin {
+    /// Does it stand in the settings alone?
+    pub fn is_pinned(&self) -> bool {
+        !self.file.as_os_str().is_empty()
+    }
 }
 
 fn yes() -> bool {

@@ -50,8 +50,9 @@ pub struct StoredFile {
     pub size: i64,
     pub checksum: Vec<u8>,
     pub modified: Timestamp,
-    /// The asset that this is a derivative of.
-    pub made_from: Option<AssetId>,
+    pub asset: AssetId,
+    /// The kind of a derivative; `None`: the original.
+    pub kind: Option<String>,
 }
 
 /// `None` leaves a field as it is.
@@ -160,19 +161,20 @@ impl Store {
 
     /// The original of an asset.
     pub async fn original(&self, id: AssetId) -> Result<Option<StoredFile>> {
-        self.stored_file("a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
+        self.stored_file(id, None, "a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
     }
 
     /// `preview`, `thumbnail` or `fullsize` of an asset.
     pub async fn derivative(&self, id: AssetId, kind: &str) -> Result<Option<StoredFile>> {
         let from =
             "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
-        let file = self.stored_file(from, &[&id.0, &kind]).await?;
-        Ok(file.map(|file| StoredFile { made_from: Some(id), ..file }))
+        self.stored_file(id, Some(kind), from, &[&id.0, &kind]).await
     }
 
     async fn stored_file(
         &self,
+        asset: AssetId,
+        kind: Option<&str>,
         from: &str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Option<StoredFile>> {
@@ -188,7 +190,8 @@ impl Store {
             modified: row.get(4),
             location: row.get(5),
             size: row.get(6),
-            made_from: None,
+            asset,
+            kind: kind.map(str::to_owned),
         }))
     }
 

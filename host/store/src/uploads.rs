@@ -99,19 +99,20 @@ impl Store {
     }
 
     /// The original of an asset lies at `to` from now on, if it still was at `from`; what is at `from` becomes garbage. `false`:
-    /// it was not, or the intent is lost, and what is at `to` is garbage.
+    /// it was not, or the intent is lost, and what is at `to` is garbage. `filed_under`: where its path says another date.
     pub async fn move_original(
         &self,
         asset: AssetId,
         intent: IntentId,
         (from, to): (&str, &str),
-        filed_under: civil::DateTime,
+        filed_under: Option<civil::DateTime>,
     ) -> Result<bool> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "UPDATE asset SET original_path = $3, filed_under = $4 WHERE id = $1 AND original_path = $2 RETURNING owner_id",
+                "UPDATE asset SET original_path = $3, filed_under = coalesce($4, filed_under)
+                 WHERE id = $1 AND original_path = $2 RETURNING owner_id",
             )
             .await?;
         let moved = transaction.query_opt(&statement, &[&asset.0, &from, &to, &filed_under]).await?;

@@ -8,6 +8,10 @@ wit_bindgen::generate!({
             import latent:plugin/log@0.1.0;
             import latent:plugin/config@0.1.0;
             import latent:plugin/blob@0.1.0;
+            import latent:plugin/blob-write@0.1.0;
+            import latent:plugin/http@0.1.0;
+            import latent:plugin/kv@0.1.0;
+            import latent:plugin/secrets@0.1.0;
             import latent:plugin/files@0.1.0;
             import latent:plugin/image@0.1.0;
             import latent:plugin/tensor@0.1.0;

@@ -11,12 +11,17 @@
 #[doc(hidden)]
 #[rustfmt::skip]
 pub mod bindings;
+pub mod blob;
 pub mod config;
 pub mod embedding;
 pub mod faces;
+pub mod http;
 pub mod image;
 pub mod inference;
+pub mod kv;
 pub mod log;
+pub mod names;
+pub mod secrets;
 pub mod storage;
 pub mod tensor;
 

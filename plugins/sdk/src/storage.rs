@@ -1,4 +1,4 @@
-//! A storage plugin that keeps objects in one directory.
+//! A storage plugin: of the world `local-storage`, which keeps objects in one directory, or `remote-storage`, which sends them.
 
 use serde::de::DeserializeOwned;
 
@@ -24,6 +24,7 @@ pub mod bindings {
 
 pub use crate::Error;
 pub use crate::bindings::latent::plugin::blob::Blob;
+pub use crate::bindings::latent::plugin::blob_write::{Writer, create as create_blob};
 pub use crate::bindings::latent::plugin::files;
 pub use crate::bindings::latent::plugin::files::Entry;
 pub use bindings::exports::latent::plugin::storage::{Class, Object, Stored};
@@ -49,10 +50,22 @@ pub trait Storage: Sized {
     fn relocate(&self, location: String, object: Object) -> Result<Stored, Error>;
     /// Up to `limit` objects in order of location, after `after`.
     fn list(&self, after: Option<String>, limit: u32) -> Result<Vec<Stored>, Error>;
-    /// Is the directory there, and is it ours?
+    /// A link that a client may read from directly for so long, where the backend has them.
+    fn presign(&self, _location: String, _expires_ms: u64) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+    /// Is the backend there, and is it ours?
     fn check(&self) -> Result<(), Error>;
-    /// Bytes used and free.
+    /// Bytes used and free, where the backend knows.
     fn usage(&self) -> Result<Option<(u64, u64)>, Error>;
+    /// The text that [`Storage::mark`] left, if there is one. A plugin with a directory needs neither: the host sees to its marker.
+    fn marker(&self) -> Result<Option<String>, Error> {
+        Err(Error::Unsupported("this storage has no marker of its own".into()))
+    }
+    /// Leaves a text that says whose the place is.
+    fn mark(&self, _text: String) -> Result<(), Error> {
+        Err(Error::Unsupported("this storage has no marker of its own".into()))
+    }
 }
 
 /// Exports a [`Storage`] as a plugin.
@@ -87,8 +100,14 @@ macro_rules! export_storage {
                 fn list(after: Option<String>, limit: u32) -> Result<Vec<Stored>, Error> {
                     with(|plugin| plugin.list(after, limit))
                 }
-                fn presign(_: String, _: u64) -> Result<Option<String>, Error> {
-                    Ok(None)
+                fn presign(location: String, expires_ms: u64) -> Result<Option<String>, Error> {
+                    with(|plugin| plugin.presign(location, expires_ms))
+                }
+                fn marker() -> Result<Option<String>, Error> {
+                    with(|plugin| plugin.marker())
+                }
+                fn mark(text: String) -> Result<(), Error> {
+                    with(|plugin| plugin.mark(text))
                 }
                 fn check() -> Result<(), Error> {
                     with(|plugin| plugin.check())
