@@ -18,6 +18,7 @@ use crate::report::{Report, Wanted};
 const NAME: &str = "call";
 const WARM: usize = 100_000;
 const FRESH: usize = 5_000;
+const LOADS: usize = 300;
 const MANIFEST: &str = "id = \"bench.nothing\"\nversion = \"1.0.0\"\nworld = \"latent:plugin/face-detector@0.1.0\"\n\
     title = \"Nothing\"\n[requests]\nmemory = \"4MiB\"\ndeadline = \"1s\"\n";
 
@@ -28,6 +29,7 @@ pub fn overhead(place: &Place, report: &mut Report) -> Result<()> {
     let house = House::new(place, None)?;
     let wasm = with_manifest(nothing(&place.root)?);
     let guests = house.host.guests().clone();
+    loading(&house, &wasm, report)?;
     let plugin = guests.block_on(house.host.load(wasm.into(), &OperatorGrant::default()))?;
     let [warm, fresh] = on(&guests, &plugin)?;
     report.hold(NAME, "on a guest thread: warm, p50", at(&warm, 0.5), "us", Wanted::AtMost(1.0));
@@ -42,6 +44,30 @@ pub fn overhead(place: &Place, report: &mut Report) -> Result<()> {
     report.add(NAME, "from another runtime, as steps do: fresh, p50", at(&fresh, 0.5), "us");
     report.add(NAME, "from another runtime, as steps do: fresh, p99", at(&fresh, 0.99), "us");
     report.add(NAME, "the clock itself, p50", at(&clock(), 0.5), "us");
+    Ok(())
+}
+
+/// From bytes to a plugin that has said what it is: compiled, and then from the compile cache, as a start or a swap loads it.
+fn loading(house: &House, wasm: &[u8], report: &mut Report) -> Result<()> {
+    let load = || -> Result<f64> {
+        let begun = Instant::now();
+        let wasm = wasm.to_vec().into();
+        let plugin = house.host.guests().block_on(house.host.load(wasm, &OperatorGrant::default()))?;
+        let took = begun.elapsed().as_secs_f64() * 1e3;
+        drop(plugin);
+        Ok(took)
+    };
+    report.add(NAME, "load, small component, compiled", load()?, "ms");
+    let mut cached = (0..LOADS).map(|_| load()).collect::<Result<Vec<f64>>>()?;
+    cached.sort_by(f64::total_cmp);
+    report.hold(
+        NAME,
+        "load, small component, from the compile cache, p50",
+        at(&cached, 0.5),
+        "ms",
+        Wanted::AtMost(1.0),
+    );
+    report.add(NAME, "load, small component, from the compile cache, p99", at(&cached, 0.99), "ms");
     Ok(())
 }
 

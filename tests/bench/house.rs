@@ -51,7 +51,8 @@ impl House {
         self.granted("storage-local", &grant).await
     }
 
-    async fn granted(&self, file: &str, grant: &OperatorGrant) -> Result<Arc<Plugin>> {
+    /// A plugin of the kit with what an operator grants.
+    pub async fn granted(&self, file: &str, grant: &OperatorGrant) -> Result<Arc<Plugin>> {
         let path = self.place.join("plugins").join(file).with_extension("wasm");
         let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(self.host.load(wasm.into(), grant).await?)

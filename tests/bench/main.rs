@@ -6,6 +6,7 @@ extern crate self as latent_plugin;
 
 #[path = "../../plugins/face-detection/src/align.rs"]
 mod align;
+mod bucket;
 mod call;
 mod camera;
 #[expect(dead_code, reason = "the plugin is a library, whose fields others may read")]
@@ -37,12 +38,19 @@ mod report;
 mod search;
 mod server;
 mod settings;
+#[expect(dead_code, reason = "the plugin also makes links")]
+#[path = "../../plugins/storage-s3/src/sigv4.rs"]
+mod sigv4;
 mod smart;
 #[path = "../../plugins/sdk/src/tensor.rs"]
 mod tensor;
 mod thumbs;
 mod tiny_model;
+mod transcode;
 mod twin;
+#[allow(dead_code, reason = "the plugin also encodes whole paths")]
+#[path = "../../plugins/storage-s3/src/uri.rs"]
+mod uri;
 
 use std::path::PathBuf;
 
@@ -86,6 +94,9 @@ const BENCHES: &[(&str, Bench)] = &[
     ("hostile", hostile::beside_a_server),
     ("faces", paths::faces),
     ("storage", crossing::storage),
+    ("transcode", transcode::beside_ffmpeg),
+    ("s3", bucket::throughput),
+    ("move", bucket::moving),
     ("search", search::nearest),
     ("smart", smart::through_http),
     ("ready", server::ready),

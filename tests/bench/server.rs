@@ -82,7 +82,7 @@ impl Server {
         self.child.id()
     }
 
-    async fn sign_up(&mut self) -> Result<()> {
+    pub async fn sign_up(&mut self) -> Result<()> {
         let account = json!({"email": "bench@example.org", "password": "bench-password", "name": "Bench"});
         let user = self.post("/api/auth/admin-sign-up", &account).await?;
         self.user = user["id"].as_str().context("sign-up gave no id")?.to_owned();

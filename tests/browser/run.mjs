@@ -220,6 +220,11 @@ const steps = {
       document.activeElement?.blur();
       scrollTo(0, 0);
     });
+    // Tiles that are scrolled away go, and those at the top come, with the next frame.
+    await page.waitForFunction(() => {
+      const tops = [...document.querySelectorAll('a[data-id]')].map((tile) => tile.getBoundingClientRect().top);
+      return scrollY === 0 && Math.min(...tops) > 0 && Math.min(...tops) < innerHeight / 2;
+    });
     await page.keyboard.press('ArrowRight');
     const first = await page.evaluate(() => document.activeElement?.getAttribute('data-id'));
     assert(first, 'an arrow key chooses the first photo');

@@ -7,14 +7,15 @@ use std::path::Path;
 /// Each room and the rooms that it may use. A new room is put here by hand, with its place in docs/ARCHITECTURE.md.
 const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("fetch", &[]),
     ("store", &["types"]),
     ("blobs", &["types"]),
     ("queue", &["types"]),
     ("media", &["types"]),
-    ("inference", &["types"]),
+    ("inference", &["types", "fetch"]),
     ("runtime", &["types"]),
     ("plugin-host", &["types", "blobs", "media", "inference"]),
-    ("gallery", &["types", "store", "blobs", "queue", "media", "inference", "plugin-host"]),
+    ("gallery", &["types", "fetch", "store", "blobs", "queue", "media", "inference", "plugin-host"]),
     ("pipelines", &["types", "store", "blobs", "queue", "media", "inference", "plugin-host", "gallery"]),
     ("api", &["types", "gallery", "media", "store", "blobs", "queue"]),
     (
@@ -44,6 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("redis", &["queue"]),
     ("wasmtime", &["plugin-host"]),
     ("ort", &["inference"]),
+    ("minisign-verify", &["gallery"]),
     ("turbojpeg", &["media"]),
     ("libheif-rs", &["media"]),
     ("anyhow", &["server"]),

@@ -109,7 +109,7 @@ fn the_check_looks_at_backends_filters_and_pipelines() {
     let said = refused(text, &["config", "check"]);
     assert!(said.contains("storage.originals: there is no [storage.backend.nas]"), "{said}");
     assert!(
-        said.contains("log.filter: ") && said.contains("pipelines: cannot read the pipelines in /nowhere"),
+        said.contains("log.filter: ") && said.contains("pipelines: /nowhere:1: the folder cannot be read"),
         "{said}"
     );
 }

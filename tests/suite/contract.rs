@@ -107,8 +107,15 @@ async fn a_session_that_calls_everything_gets_the_published_shapes() {
     client.delete("/assets", &asset).await.ok();
     client.post("/trash/restore", &json!({})).await.ok();
     client.post("/trash/empty", &json!({})).await.ok();
+    for path in ["", "/methods", "/templates", "/latent.face-detection"] {
+        client.get(&format!("/plugins{path}")).await.ok();
+    }
     client.get("/jobs").await.ok();
     client.put("/jobs/thumbnailGeneration", &json!({ "command": "resume" })).await.ok();
+    client.get("/queues").await.ok();
+    client.get("/queues/faceDetection").await.ok();
+    client.put("/queues/faceDetection", &json!({ "isPaused": false })).await.ok();
+    client.delete("/queues/faceDetection/jobs", &json!({ "failed": true })).await.ok();
     client.post("/auth/logout", &json!({})).await.ok();
     let seen = client.seen.lock().unwrap().clone();
     let missed: Vec<_> = implemented().into_iter().filter(|id| !seen.contains(id)).collect();

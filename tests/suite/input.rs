@@ -318,7 +318,10 @@ async fn a_sidecar_says_when_and_where_and_what() {
     let part = reqwest::multipart::Part::bytes(xmp.as_bytes()).file_name("a.jpg.xmp");
     let form = Client::form("a.jpg", photos::jpeg(1)).part("sidecarData", part);
     let id = client.upload_form(form).await.ok()["id"].as_str().unwrap().to_owned();
+    let at_once = client.get(&format!("/assets/{id}")).await.ok();
+    assert_eq!(at_once["localDateTime"], "2012-05-06T07:08:09.000Z", "committed with the photo");
     let asset = client.processed(&id).await;
+    assert!(app.files().iter().any(|file| file.contains("/2012/2012-05-06/")), "{:?}", app.files());
     let info = &asset["exifInfo"];
     assert_eq!(asset["localDateTime"], "2012-05-06T07:08:09.000Z");
     assert_eq!(asset["fileCreatedAt"], "2012-05-06T05:08:09.000Z");

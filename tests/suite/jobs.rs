@@ -192,8 +192,8 @@ async fn a_job_that_kills_every_worker_has_failed_instead_of_killing_for_ever() 
     let folder = tempfile::tempdir().unwrap();
     let beside = app.environment();
     let mut pairs: Vec<(&str, &str)> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    pairs.push(("LATENT_FAILPOINT", "ingest.claimed"));
-    for _ in 0..4 {
+    pairs.push(("LATENT_FAILPOINT", "ingest.started"));
+    for _ in 0..3 {
         // It may die before it has said that it is ready.
         if let Ok(mut worker) = Program::role(folder.path(), &["work"], &pairs) {
             assert!(!worker.wait().success());
@@ -206,6 +206,6 @@ async fn a_job_that_kills_every_worker_has_failed_instead_of_killing_for_ever() 
         errors[0]["message"].as_str().map(str::to_owned)
     })
     .await;
-    assert_eq!(why, "4 workers ended while they did this");
+    assert!(why.contains("died 3 times"), "{why}");
     assert!(worker.stop().success());
 }

@@ -291,7 +291,7 @@ async fn a_pass_over_all_faces_forgets_neighbours_that_are_gone() {
     let dense = format!("SELECT count(*) FROM face_embedding_{} WHERE near >= 2", world.space.id);
     let count = async || world.raw.query_one(&dense, &[]).await.unwrap().get::<_, i64>(0);
     assert_eq!(count().await, 3);
-    world.store.delete_assets_forever(owner, &photos[..1]).await.unwrap();
+    world.store.delete_assets_forever(owner, &photos[..1], &[]).await.unwrap();
     assert_eq!(world.store.stale_people(0.0).await.unwrap(), [owner]);
     world.store.clear_stale(owner).await.unwrap();
     world.store.recluster(owner, &world.space, &RULES, false).await.unwrap();
@@ -311,14 +311,14 @@ async fn when_the_photo_of_a_thumbnail_goes_the_person_gets_another_or_goes_too(
     let person = world.person_on(photos[0]).await.unwrap();
     let face = world.store.faces_of(photos[0]).await.unwrap()[0].id;
     assert!(world.store.save_person_thumbnail((owner, person), face, "main:thumbs/one.jpeg").await.unwrap());
-    let removed = world.store.delete_assets_forever(owner, &photos[..1]).await.unwrap();
+    let removed = world.store.delete_assets_forever(owner, &photos[..1], &[]).await.unwrap();
     assert_eq!(removed.people, [person]);
     assert_eq!(world.store.person(person).await.unwrap().unwrap().thumbnail_location, None);
     assert_eq!(world.garbage().await, ["main:thumbs/one.jpeg"]);
 
     let face = world.store.faces_of(photos[1]).await.unwrap()[0].id;
     assert!(world.store.save_person_thumbnail((owner, person), face, "main:thumbs/two.jpeg").await.unwrap());
-    world.store.delete_assets_forever(owner, &photos[1..]).await.unwrap();
+    world.store.delete_assets_forever(owner, &photos[1..], &[]).await.unwrap();
     assert_eq!(world.store.person(person).await.unwrap(), None);
     assert_eq!(world.garbage().await, ["main:thumbs/one.jpeg", "main:thumbs/two.jpeg"]);
 }

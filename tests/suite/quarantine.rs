@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use gallery::plugins::quarantine;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use plugin_host::{HealthState, HostConfig, Lent, OperatorGrant, Plugin, PluginError, PluginHost, Watch};
 use server::plugin_state::PluginState;
-use server::quarantine;
 use tests::guests::{component, manifest, probe, with_manifest};
 use tests::{Client, Database, TestApp, photos};
 use types::{Clock as _, FixedClock};

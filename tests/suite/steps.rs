@@ -14,7 +14,12 @@ const INGEST: &str = "on = \"asset.created\"\n[[step]]\nid = \"metadata\"\nuse =
     retry = { attempts = 2, backoff = \"10ms\" }\n";
 
 /// A face detector made of the skeleton and a guest of tests/guests/hostile.
-fn detector(guest: &str, id: &str) -> Vec<u8> {
+pub fn detector(guest: &str, id: &str) -> Vec<u8> {
+    released(guest, id, "version = \"1.0.0\"")
+}
+
+/// The same, with what its manifest says of its release.
+pub fn released(guest: &str, id: &str, release: &str) -> Vec<u8> {
     let folder = tests::root().join("tests/guests");
     let skeleton = fs::read_to_string(folder.join("face-detector.wat")).unwrap();
     let text = fs::read_to_string(folder.join(format!("hostile/{guest}.wat"))).unwrap();
@@ -27,7 +32,7 @@ fn detector(guest: &str, id: &str) -> Vec<u8> {
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
     let mut component = ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap();
     let manifest = format!(
-        "id = \"{id}\"\nversion = \"1.0.0\"\nworld = \"latent:plugin/face-detector@0.1.0\"\ntitle = \"A guest\"\n\
+        "id = \"{id}\"\n{release}\nworld = \"latent:plugin/face-detector@0.1.0\"\ntitle = \"A guest\"\n\
          [requests]\nmemory = \"4MiB\"\ndeadline = \"200ms\"\n"
     );
     let section = wasm_encoder::CustomSection { name: "latent:manifest".into(), data: manifest.as_bytes().into() };
@@ -37,7 +42,7 @@ fn detector(guest: &str, id: &str) -> Vec<u8> {
 }
 
 /// A server whose step `faces` is this, with guests of tests/guests/hostile that are named after themselves.
-async fn app(faces: &str, guests: &[&str], folder: &Path) -> TestApp {
+pub async fn app(faces: &str, guests: &[&str], folder: &Path) -> TestApp {
     fs::create_dir_all(folder.join("pipelines")).unwrap();
     fs::write(folder.join("pipelines/ingest.toml"), format!("{INGEST}{faces}\n")).unwrap();
     let plugins: Vec<(String, Plugin)> = guests
@@ -58,7 +63,7 @@ async fn app(faces: &str, guests: &[&str], folder: &Path) -> TestApp {
     .await
 }
 
-async fn faces_of(client: &Client, name: &str) -> (Value, Value) {
+pub async fn faces_of(client: &Client, name: &str) -> (Value, Value) {
     let id = client.uploaded(name, photos::jpeg(1)).await;
     client.processed(&id).await;
     let steps = client.get(&format!("/latent/assets/{id}/steps")).await.ok();

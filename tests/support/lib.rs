@@ -6,17 +6,20 @@ pub mod contract;
 mod database;
 pub mod guests;
 pub mod hostile;
+pub mod moto;
 pub mod origin;
 pub mod photos;
 mod program;
+pub mod s3;
+pub mod videos;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use app::TestApp;
+pub use app::{IN_A_BUCKET, TestApp, add_bucket, config_with_bucket, set_secret};
 pub use client::{Answer, Client};
 pub use database::Database;
-pub use program::Program;
+pub use program::{Program, latent};
 
 /// The root of the checkout.
 pub fn root() -> PathBuf {

@@ -151,7 +151,7 @@ async fn talk(stream: TcpStream, handler: &Handler, seen: &Mutex<Vec<Seen>>, cou
             }
             Reply::Silence => {
                 // Until the other side goes.
-                stream.read_u8().await?;
+                while stream.read(&mut [0; 1]).await? > 0 {}
                 return Ok(());
             }
             Reply::Drip => {

@@ -8,6 +8,19 @@ use std::time::{Duration, Instant};
 
 use crate::Client;
 
+/// `latent` with arguments, in a folder: for what ends by itself.
+pub fn latent(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(crate::bin_dir().join("latent"));
+    command
+        .args(args)
+        .env("LATENT__DATA_DIR", folder.join("data"))
+        .env("LATENT__PLUGIN_HOST__CACHE", std::env::temp_dir().join("latent-tests-compiled"))
+        .env("LATENT_KIT", crate::kit())
+        .env_remove("LATENT_FAILPOINT")
+        .current_dir(crate::root());
+    command
+}
+
 /// `latent`, running in a folder. Killed when dropped.
 pub struct Program {
     child: Child,

@@ -38,7 +38,8 @@ fn library(folder: &Path) -> Result<PathBuf> {
         .with_context(|| format!("{} holds no libonnxruntime.so", folder.display()))
 }
 
-fn link(to: &Path, at: &Path) -> Result<()> {
+/// A link at `at`, whatever was there.
+pub fn link(to: &Path, at: &Path) -> Result<()> {
     if fs::read_link(at).is_ok_and(|there| there == to) {
         return Ok(());
     }

@@ -8,6 +8,7 @@ mod deny;
 mod guests;
 mod kit;
 mod models;
+mod moto;
 mod packages;
 mod probe;
 mod shell;

@@ -33,10 +33,16 @@ const BUILD: &[Need] = &[
         there: || succeeds("python3", &["-m", "pip", "--version"]),
         apt: &["python3", "python3-pip"],
     },
+    // Not of the build: whoever serves has videos.
+    Need { what: "ffmpeg", there: || program("ffmpeg") && program("ffprobe"), apt: &["ffmpeg"] },
     Need { what: "node with npm", there: || program("node") && program("npm"), apt: &["nodejs", "npm"] },
 ];
 
-const TEST: &[Need] = &[Need { what: "chromium", there: || chromium().is_some(), apt: &["chromium"] }];
+const TEST: &[Need] = &[
+    Need { what: "chromium", there: || chromium().is_some(), apt: &["chromium"] },
+    // An OCI registry that is not ours, for plugins to be pulled from.
+    Need { what: "docker-registry", there: || program("docker-registry"), apt: &["docker-registry"] },
+];
 
 /// The browser of the tests: Debian's name, or Ubuntu's and Fedora's.
 pub fn chromium() -> Option<PathBuf> {

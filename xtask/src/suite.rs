@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{self, cargo, minutes, root, step};
-use crate::{build, cache, deny, guests, probe, web};
+use crate::{build, cache, deny, guests, moto, probe, web};
 
 /// Everything, or only the tests whose name contains `filter`.
 pub fn run(filter: Option<&str>, suite_only: bool) -> Result<()> {
@@ -26,6 +26,7 @@ pub fn run(filter: Option<&str>, suite_only: bool) -> Result<()> {
         step("page's own tests", web::test)?;
     }
     step("photos", fixtures)?;
+    step("moto", moto::install)?;
     step("browser driver", || web::install(&root().join("tests/browser")))?;
     if filter.is_none() {
         step("guests' own tests", guests::test)?;

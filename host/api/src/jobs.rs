@@ -14,10 +14,10 @@ use crate::extract::{Auth, Json};
 use crate::routes::{Access, Routes};
 
 /// Immich's queue and ours; `None`: nothing here does that work, so its counts are zero.
-const QUEUES: &[(&str, Option<&str>)] = &[
+pub(crate) const QUEUES: &[(&str, Option<&str>)] = &[
     ("thumbnailGeneration", Some("thumbnails")),
     ("metadataExtraction", Some("metadata")),
-    ("videoConversion", None),
+    ("videoConversion", Some("videoConversion")),
     ("faceDetection", Some("faces")),
     ("facialRecognition", None),
     ("smartSearch", Some("search")),

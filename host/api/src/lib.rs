@@ -13,11 +13,15 @@ mod metrics;
 mod operate;
 mod people;
 mod permissions;
+mod pipelines;
+mod plugins;
+mod queues;
 mod ranges;
 mod routes;
 mod search;
 mod serve;
 mod server;
+mod storage;
 mod sync;
 mod timeline;
 mod trash;
@@ -32,6 +36,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use gallery::Gallery;
 use jiff::Timestamp;
+use serde_json::Value;
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,7 +44,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
-use types::{AssetId, QueueName};
+use types::{AssetId, QueueName, RunId};
 
 use routes::Routes;
 
@@ -67,10 +72,32 @@ pub struct ApiState {
 pub trait Jobs: Send + Sync + 'static {
     /// The queues that there are.
     fn queues(&self) -> Vec<QueueName>;
-    /// Runs the steps of a queue again: on all assets, or on those that miss a result.
-    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<usize>;
+    /// Runs the steps of a queue again: on all assets, or on those that miss a result. Returns on how many.
+    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<i64>;
     /// How far the pipelines are with an asset: each step with `pending`, `done`, `skipped` or `failed`.
     async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>>;
+    /// The pipelines with their queues, runs and problems. `counts`: also how the results of each step stand.
+    async fn overview(&self, counts: bool) -> gallery::Result<Value>;
+    /// Begins a run of a pipeline.
+    async fn run(&self, asked: AskedRun) -> gallery::Result<Value>;
+    /// How far a run is.
+    async fn progress(&self, run: RunId) -> gallery::Result<Value>;
+    /// Reads the pipelines again. Returns what is wrong with them; such a pipeline stays as it was.
+    async fn reload(&self) -> gallery::Result<Value>;
+}
+
+/// A run of a pipeline that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct AskedRun {
+    pub pipeline: String,
+    /// Empty: all.
+    pub steps: Vec<String>,
+    /// Also where there is a result already.
+    pub force: bool,
+    /// `None`: all.
+    pub assets: Option<Vec<AssetId>>,
+    /// Only counts the assets.
+    pub dry_run: bool,
 }
 
 /// What there is below /api, and who may call it.
@@ -91,7 +118,11 @@ fn routes() -> Routes {
         .merge(faces::routes())
         .merge(search::routes())
         .merge(jobs::routes())
+        .merge(plugins::routes())
+        .merge(queues::routes())
+        .merge(pipelines::routes())
         .merge(latent::routes())
+        .merge(storage::routes())
 }
 
 /// Everything under one router.

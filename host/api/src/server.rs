@@ -90,7 +90,7 @@ async fn get_about_info(_: Auth) -> Result<Answer<Value>> {
 }
 
 async fn get_storage(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
-    let (used, free) = state.gallery.blobs().usage().await.map_err(GalleryError::from)?.unwrap_or((0, 0));
+    let (used, free) = state.gallery.room().await?;
     let size = used + free;
     let percentage = if size == 0 { 0.0 } else { (used as f64 / size as f64 * 10_000.0).round() / 100.0 };
     Ok(Answer(json!({

@@ -1,5 +1,7 @@
 //! The trait through which bytes reach a storage plugin. `plugin-host` implements it; `server` wires it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -73,8 +75,16 @@ pub trait StorageBackend: Send + Sync + 'static {
     async fn delete(&self, location: &str) -> Result<(), StorageError>;
     /// To where the object belongs now, or the same location.
     async fn relocate(&self, location: &str, object: &Object) -> Result<Stored, StorageError>;
+    /// Up to `limit` objects in order of location, after `after`.
+    async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<Stored>, StorageError>;
     /// Is the backend there, and is it ours?
     async fn check(&self) -> Result<(), StorageError>;
+    /// The text that `mark` left, of a backend that keeps its marker itself.
+    async fn marker(&self) -> Result<Option<String>, StorageError>;
+    /// Leaves a text that says whose the place is.
+    async fn mark(&self, text: &str) -> Result<(), StorageError>;
+    /// A link that a client may read from directly, where the backend makes such.
+    async fn presign(&self, location: &str, expires: Duration) -> Result<Option<String>, StorageError>;
     /// Bytes used and free, where the backend knows.
     async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError>;
 }

@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use blobs::{Blob, StorageError};
 use store::accounts::User;
 use store::assets::{Asset, AssetChanges, AssetError, StoredFile};
+use store::videos::ENCODED;
 use types::{AssetId, Visibility};
 
 use crate::ingest::THUMBNAILS;
+use crate::videos::TRANSCODING;
 use crate::{Event, Gallery, GalleryError, Result};
 
 /// What is asked of one asset's bytes.
@@ -52,20 +54,48 @@ impl Gallery {
 
     /// Bytes of a file; `len` `None`: to the end.
     pub async fn open(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
-        let Some(asset) = file.made_from else { return self.read(&file.location, offset, len).await };
-        // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
-        match self.read(&file.location, 0, None).await {
-            Ok(blob) if i64::try_from(blob.len()) == Ok(file.size) => Ok(blob.slice(offset, len.unwrap_or(u64::MAX))),
-            Ok(_) => self.make_again(asset, file).await,
-            Err(GalleryError::Storage(StorageError::NotFound(_))) => self.make_again(asset, file).await,
-            Err(error) => Err(error),
+        match self.open_there(file, offset, len).await {
+            // It may have moved since its row was read: to its date, or to another backend.
+            Err(GalleryError::Storage(StorageError::NotFound(why))) => {
+                let now = match &file.kind {
+                    None => self.store().original(file.asset).await?,
+                    Some(kind) => self.store().derivative(file.asset, kind).await?,
+                };
+                match now.filter(|now| now.location != file.location) {
+                    Some(now) => self.open_there(&now, offset, len).await,
+                    None if file.kind.is_some() => self.make_again(file).await,
+                    None => Err(StorageError::NotFound(why).into()),
+                }
+            }
+            other => other,
         }
     }
 
+    /// Bytes of a file where its row said it was.
+    async fn open_there(&self, file: &StoredFile, offset: u64, len: Option<u64>) -> Result<Blob> {
+        if file.kind.is_none() {
+            return self.read(&file.location, offset, len).await;
+        }
+        // Large: it is not read from its beginning to be looked at.
+        if file.kind.as_deref() == Some(ENCODED) {
+            return self.read(&file.location, offset, len).await;
+        }
+        // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
+        let blob = self.read(&file.location, 0, None).await?;
+        if i64::try_from(blob.len()) == Ok(file.size) {
+            return Ok(blob.slice(offset, len.unwrap_or(u64::MAX)));
+        }
+        self.make_again(file).await
+    }
+
     /// What was made from an original can be made again: the storage need not keep it as carefully.
-    async fn make_again(&self, asset: AssetId, file: &StoredFile) -> Result<Blob> {
+    async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
+        let asset = file.asset;
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
-        self.store().forget_derivatives(asset, THUMBNAILS).await?;
+        match file.kind.as_deref() == Some(ENCODED) {
+            true => self.store().forget_derivatives(asset, &[ENCODED], TRANSCODING).await?,
+            false => self.store().forget_derivatives(asset, &["preview", "thumbnail", "fullsize"], THUMBNAILS).await?,
+        }
         self.0.outbox.notify_one();
         Err(GalleryError::NotFound("Asset media not found".into()))
     }
@@ -75,10 +105,9 @@ impl Gallery {
         match self.blobs().get(location, offset, len).await {
             Err(missing @ StorageError::NotFound(_)) => {
                 let backend = location.split_once(':').map_or("", |(backend, _)| backend);
-                let checked = self.blobs().check().await.into_iter().find(|(name, _)| name == backend);
-                match checked {
-                    Some((_, Err(error))) => Err(StorageError::Unavailable(error.to_string()).into()),
-                    _ => Err(missing.into()),
+                match self.blobs().check_in(backend).await {
+                    Err(error) => Err(StorageError::Unavailable(error.to_string()).into()),
+                    Ok(()) => Err(missing.into()),
                 }
             }
             other => Ok(other?),
@@ -94,8 +123,25 @@ impl Gallery {
     /// Changes assets of this user. An id that is not theirs changes nothing at all.
     pub async fn update_assets(&self, user: &User, ids: &[AssetId], changes: &AssetChanges) -> Result<()> {
         self.check_owned(user, ids, "asset.update").await?;
-        for asset in self.store().update_assets(user.id, ids, changes).await? {
+        for asset in self.store().update_assets(user.id, ids, changes, true).await? {
             self.events().publish(Event::AssetUpdated { owner: user.id, asset });
+        }
+        self.0.outbox.notify_one();
+        Ok(())
+    }
+
+    /// What a pipeline decides about an asset. What pipelines do starts no pipeline, so that none starts itself for ever. What is
+    /// so already is not written.
+    pub async fn set_by_pipeline(&self, asset: &Asset, changes: &AssetChanges) -> Result<()> {
+        let is_so = changes.is_favorite.is_none_or(|wanted| wanted == asset.is_favorite)
+            && changes.visibility.is_none_or(|wanted| wanted == asset.visibility)
+            && changes.rating.is_none_or(|wanted| wanted == asset.exif.as_ref().and_then(|exif| exif.rating))
+            && changes.description.is_none();
+        if is_so {
+            return Ok(());
+        }
+        for id in self.store().update_assets(asset.owner, &[asset.id], changes, false).await? {
+            self.events().publish(Event::AssetUpdated { owner: asset.owner, asset: id });
         }
         Ok(())
     }

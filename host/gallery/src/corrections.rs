@@ -5,7 +5,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, civil};
 use store::accounts::User;
 use store::assets::{Asset, AssetChanges};
-use store::corrections::{Position, Taken};
+use store::corrections::{Position, Said, SaidTaken, Taken};
 use types::AssetId;
 
 use crate::ingest::METADATA;
@@ -92,30 +92,36 @@ impl Gallery {
             self.0.outbox.notify_one();
         }
         if let Some((latitude, longitude)) = correction.position {
-            let place = media::place(latitude, longitude);
-            let position = Position {
-                latitude,
-                longitude,
-                city: place.as_ref().map(|place| place.city.clone()),
-                state: place.as_ref().map(|place| place.state.clone()),
-                country: place.map(|place| place.country),
-            };
-            self.store().correct_position(user.id, ids, &position).await?;
+            self.store().correct_position(user.id, ids, &position(latitude, longitude)).await?;
         }
         self.update_assets(user, ids, changes).await
     }
+}
 
-    /// What an XMP file says that came beside a new photo. What in it cannot be read is not applied; the file itself is not kept.
-    pub async fn apply_sidecar(&self, user: &User, id: AssetId, xmp: &[u8]) -> Result<()> {
-        let said = media::sidecar(xmp);
-        let correction = Correction {
-            when: said.taken_local.map(|local| When::At { local, offset: said.taken_offset }),
-            time_zone: None,
-            position: said.position,
-        };
-        let changes =
-            AssetChanges { description: said.description, rating: said.rating.map(Some), ..AssetChanges::default() };
-        self.correct_assets(user, &[id], &changes, &correction).await
+/// What an XMP file says, as the asset beside it is to begin with. A date that cannot be is not said.
+pub(crate) fn said_beside(xmp: &[u8]) -> Said {
+    let sidecar = media::sidecar(xmp);
+    let taken = sidecar.taken_local.and_then(|local| {
+        let zone = Zone::fixed(sidecar.taken_offset.unwrap_or(Offset::UTC));
+        let created = zone.zone.to_timestamp(local).ok().filter(|_| (1..=9999).contains(&local.year()))?;
+        Some(SaidTaken { created, local, time_zone: zone.name })
+    });
+    Said {
+        taken,
+        position: sidecar.position.map(|(latitude, longitude)| position(latitude, longitude)),
+        description: sidecar.description,
+        rating: sidecar.rating,
+    }
+}
+
+fn position(latitude: f64, longitude: f64) -> Position {
+    let place = media::place(latitude, longitude);
+    Position {
+        latitude,
+        longitude,
+        city: place.as_ref().map(|place| place.city.clone()),
+        state: place.as_ref().map(|place| place.state.clone()),
+        country: place.map(|place| place.country),
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::civil;
 use store::assets::Asset;
 
 use crate::uploads::{Points, wall_clock_ms};
-use crate::{Gallery, Result, failpoint};
+use crate::{Gallery, GalleryError, Result, failpoint};
 
 const RELOCATE: Points = ["relocate.intent", "relocate.put", "relocate.located"];
 
@@ -26,12 +26,21 @@ impl Gallery {
             file_name: asset.file_name.clone(),
             sha256: sha256.try_into().map_err(|_| StorageError::Other("its hash is not one".into()))?,
         };
-        let bytes = self.read(&asset.location, 0, None).await?;
+        let bytes = match self.read(&asset.location, 0, None).await {
+            Err(GalleryError::Storage(StorageError::NotFound(why))) => {
+                let now = self.store().original(asset.id).await?.map(|file| file.location);
+                return match now.as_ref() == Some(&asset.location) {
+                    true => Err(StorageError::NotFound(why).into()),
+                    false => Err(StorageError::Unavailable("the original was moved meanwhile".into()).into()),
+                };
+            }
+            other => other?,
+        };
         let (intent, location) = self.put_original(asset.owner, &object, &bytes, RELOCATE).await?;
         if location == asset.location {
             return Ok(self.store().keep_original(asset.id, intent, local).await?);
         }
-        let moved = self.store().move_original(asset.id, intent, (&asset.location, &location), local).await?;
+        let moved = self.store().move_original(asset.id, intent, (&asset.location, &location), Some(local)).await?;
         failpoint::hit("relocate.committed");
         self.sweep_now().await;
         if !moved {

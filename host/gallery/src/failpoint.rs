@@ -28,7 +28,7 @@ pub const ALL: &[&str] = &[
     "ingest.ended",
 ];
 
-/// Points that other walks reach: people, dates that are corrected, and what goes for ever.
+/// Points that other walks reach: people, dates that are corrected, what goes for ever, and videos.
 pub const BEYOND: &[&str] = &[
     "person.thumbnail-cut",
     "person.thumbnail-put",
@@ -36,8 +36,21 @@ pub const BEYOND: &[&str] = &[
     "relocate.put",
     "relocate.located",
     "relocate.committed",
+    "move.intent",
+    "move.put",
+    "move.located",
+    "move.committed",
     "delete.committed",
     "sweep.deleted",
+    "motion.intent",
+    "motion.put",
+    "motion.located",
+    "motion.committed",
+    "transcode.started",
+    "transcode.intent",
+    "transcode.put",
+    "transcode.located",
+    "transcode.saved",
 ];
 
 struct Chosen {

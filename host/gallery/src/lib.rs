@@ -6,8 +6,10 @@ pub mod corrections;
 mod dates;
 pub mod error;
 pub mod events;
+pub mod facts;
 pub mod failpoint;
 pub mod ingest;
+pub mod moving;
 pub mod people;
 pub mod plugins;
 mod queues;
@@ -16,15 +18,17 @@ mod sweeper;
 pub mod timeline;
 pub mod trash;
 pub mod uploads;
+pub mod videos;
 
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use blobs::Blobs;
+use blobs::{BlobClass, Blobs};
 use moka::future::Cache;
 use queue::Queue;
 use store::Store;
+use store::moving::Held;
 use tokio::sync::{Notify, Semaphore};
 use types::Clock;
 
@@ -51,12 +55,33 @@ pub struct GallerySettings {
     pub lease: Duration,
     /// Days after which what lies in the trash goes for ever.
     pub trash_days: u32,
+    /// `None`: videos are kept and cannot be looked at.
+    pub video: Option<Arc<videos::VideoWork>>,
 }
 
 impl Default for GallerySettings {
     fn default() -> Self {
-        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30 }
+        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30, video: None }
     }
+}
+
+/// Room of a storage that says nothing of its end.
+const ENDLESS: u64 = 1 << 50;
+
+/// A storage backend as an operator sees it.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    pub name: String,
+    /// Why it cannot be used.
+    pub error: Option<String>,
+    /// Bytes used and free, where it knows.
+    pub usage: Option<(u64, u64)>,
+    /// What rows of the database name there.
+    pub objects: u64,
+    /// As far as the rows know sizes.
+    pub bytes: u64,
+    /// What new objects go there.
+    pub takes: Vec<&'static str>,
 }
 
 /// The product. Cheap to clone.
@@ -74,6 +99,7 @@ struct Inner {
     hashing: Semaphore,
     searches: search::Searches,
     plugins: RwLock<Plugins>,
+    manager: OnceLock<Arc<plugins::Manager>>,
     /// Something was put into the outbox.
     outbox: Notify,
 }
@@ -91,6 +117,7 @@ impl Gallery {
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             searches: search::Searches::default(),
             plugins: RwLock::default(),
+            manager: OnceLock::new(),
             outbox: Notify::new(),
         }))
     }
@@ -126,6 +153,44 @@ impl Gallery {
     /// Waits until an upload was committed in this process.
     pub async fn outbox_filled(&self) {
         self.0.outbox.notified().await;
+    }
+
+    /// Every backend: what it holds, its room, and what is wrong with it.
+    pub async fn backends(&self) -> Vec<Backend> {
+        let mut backends = Vec::new();
+        for (name, checked) in self.blobs().check().await {
+            let mut error = checked.err().map(|error| error.to_string());
+            let usage = match &error {
+                None => self.blobs().usage_of(&name).await.ok().flatten(),
+                Some(_) => None,
+            };
+            let held = match self.store().held_in(&name).await {
+                Ok(held) => held,
+                Err(failed) => {
+                    error.get_or_insert(failed.to_string());
+                    Default::default()
+                }
+            };
+            let sum = |part: fn(&Held) -> i64| held.iter().map(part).sum::<i64>().max(0) as u64;
+            let (objects, bytes) = (sum(|held| held.objects), sum(|held| held.bytes));
+            let takes = [("originals", BlobClass::Original), ("derivatives", BlobClass::Derivative)];
+            let takes = takes.into_iter().filter(|(_, class)| self.blobs().backend_of(*class) == name);
+            let takes = takes.map(|(what, _)| what).collect();
+            backends.push(Backend { name, error, usage, objects, bytes, takes });
+        }
+        backends.sort_by(|a, b| a.name.cmp(&b.name));
+        backends
+    }
+
+    /// Bytes used and free where originals go, as the apps show them. A storage that knows no end is shown as holding what the
+    /// rows say, with a pebibyte of room: the apps divide one by the other, and 0 of 0 shows as full.
+    pub async fn room(&self) -> Result<(u64, u64)> {
+        if let Some(usage) = self.blobs().usage().await? {
+            return Ok(usage);
+        }
+        let held = self.store().held_in(self.blobs().backend_of(BlobClass::Original)).await?;
+        let bytes: i64 = held.iter().map(|held| held.bytes).sum();
+        Ok((bytes.max(0) as u64, ENDLESS))
     }
 
     /// Can it serve? Names what cannot.

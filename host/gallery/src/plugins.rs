@@ -1,13 +1,32 @@
 //! The plugins that look at photos, as they are installed now.
 
+mod index;
+mod manager;
+mod node;
+mod oci;
+mod package;
+pub mod quarantine;
+pub mod requests;
+mod signature;
+mod source;
+mod view;
+
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use plugin_host::{Embedder, FaceDetector, Plugin};
+use plugin_host::{Embedder, FaceDetector, Plugin, Transcoder};
 
-use crate::Gallery;
 use crate::people::FaceSpace;
 use crate::search::{EmbeddingSpace, TextEmbedder};
+use crate::{Gallery, GalleryError};
+
+pub use manager::{Approval, Candidate, Manager, ManagerParts, Pinned, Wider, who};
+pub use node::Health;
+pub use oci::SIGNATURE as OCI_SIGNATURE;
+pub use package::Package;
+pub use signature::{key_id, public_key, verify};
+pub use source::{Fetched, LONGEST, Offer, Source};
+pub use view::Shown;
 
 /// What is installed. Cheap to clone.
 #[derive(Clone, Default)]
@@ -15,6 +34,8 @@ pub struct Plugins {
     pub face_detector: Option<FaceDetector>,
     /// Also the one that understands the texts of searches.
     pub embedder: Option<Embedder>,
+    /// Says what is to be made of videos.
+    pub transcoder: Option<Transcoder>,
     /// That pipelines may name beside these, as fallbacks for instance.
     pub others: Vec<Arc<Plugin>>,
     /// Ids of those that are installed and were not started, because they are in quarantine: what they have to do waits.
@@ -26,6 +47,7 @@ pub struct Plugins {
 pub enum Looker {
     Faces(FaceDetector),
     Embedder(Embedder),
+    Transcoder(Transcoder),
 }
 
 impl Plugins {
@@ -36,9 +58,25 @@ impl Plugins {
 
     /// Every one of them.
     pub fn all(&self) -> Vec<Arc<Plugin>> {
-        let first = self.face_detector.iter().map(|detector| detector.plugin().clone());
-        let second = self.embedder.iter().map(|embedder| embedder.plugin().clone());
-        first.chain(second).chain(self.others.iter().cloned()).collect()
+        let own = [
+            self.face_detector.as_ref().map(FaceDetector::plugin),
+            self.embedder.as_ref().map(Embedder::plugin),
+            self.transcoder.as_ref().map(Transcoder::plugin),
+        ];
+        own.into_iter().flatten().chain(&self.others).cloned().collect()
+    }
+
+    /// The first of a kind does the work; the others can be named by pipelines.
+    pub fn add(&mut self, plugin: Arc<Plugin>) {
+        if let Some(transcoder) = plugin.transcoder().filter(|_| self.transcoder.is_none()) {
+            self.transcoder = Some(transcoder);
+            return;
+        }
+        match (plugin.face_detector(), plugin.embedder()) {
+            (Some(detector), _) if self.face_detector.is_none() => self.face_detector = Some(detector),
+            (_, Some(embedder)) if self.embedder.is_none() => self.embedder = Some(embedder),
+            _ => self.others.push(plugin),
+        }
     }
 
     /// `latent.face-detection`, or `face-detection` for short.
@@ -50,9 +88,20 @@ impl Plugins {
         if let Some(embedder) = self.embedder.as_ref().filter(|embedder| is_meant(embedder.plugin())) {
             return Some(Looker::Embedder(embedder.clone()));
         }
+        if let Some(transcoder) = self.transcoder.as_ref().filter(|transcoder| is_meant(transcoder.plugin())) {
+            return Some(Looker::Transcoder(transcoder.clone()));
+        }
         let plugin = self.others.iter().find(|plugin| is_meant(plugin))?;
         let faces = plugin.face_detector().map(Looker::Faces);
-        faces.or_else(|| plugin.embedder().map(Looker::Embedder))
+        let faces = faces.or_else(|| plugin.embedder().map(Looker::Embedder));
+        faces.or_else(|| plugin.transcoder().map(Looker::Transcoder))
+    }
+}
+
+impl Plugins {
+    /// The ids of all that pipelines may name.
+    pub fn ids(&self) -> Vec<String> {
+        self.all().iter().map(|plugin| plugin.manifest().id.clone()).collect()
     }
 }
 
@@ -65,18 +114,43 @@ impl Looker {
         match self {
             Self::Faces(detector) => detector.plugin(),
             Self::Embedder(embedder) => embedder.plugin(),
+            Self::Transcoder(transcoder) => transcoder.plugin(),
         }
     }
 }
 
 impl Gallery {
+    /// From now on the plugins of the database run here beside those of the settings, once [`Gallery::sync_plugins`] was called.
+    pub fn set_plugin_manager(&self, manager: Arc<Manager>) {
+        let _ = self.0.manager.set(manager);
+    }
+
+    pub(crate) fn plugin_manager(&self) -> Option<&Arc<Manager>> {
+        self.0.manager.get()
+    }
+
+    /// Those who install, approve and remove.
+    ///
+    /// # Errors
+    /// This process runs no plugins.
+    pub fn manager(&self) -> crate::Result<&Manager> {
+        self.plugin_manager()
+            .map(|manager| &**manager)
+            .ok_or_else(|| GalleryError::Invalid("this process runs no plugins".into()))
+    }
+
     /// As they are now.
     pub fn plugins(&self) -> Plugins {
         self.installed().read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From now on photos are looked at by these; what they find other than those before is made by the next backfill.
-    pub fn set_plugins(&self, plugins: Plugins) {
+    pub fn set_plugins(&self, mut plugins: Plugins) {
+        if self.video().is_err() {
+            // What nobody here can make need not be planned.
+            plugins.transcoder = None;
+            plugins.others.retain(|plugin| plugin.transcoder().is_none());
+        }
         let texts = plugins.embedder.clone().map(|embedder| Arc::new(Texts(embedder)) as Arc<dyn TextEmbedder>);
         *self.installed().write().unwrap_or_else(PoisonError::into_inner) = plugins;
         self.search().set_embedder(texts);

@@ -1,8 +1,9 @@
 //! Ends what uploads left behind. Deletes only what an intent names, never by listing a folder.
 
-use blobs::{Object, StorageError};
+use blobs::StorageError;
 use store::intents::{Garbage, Swept};
 
+use crate::uploads::Intended;
 use crate::{Gallery, Result, failpoint};
 
 /// Claimed at once.
@@ -35,8 +36,11 @@ impl Gallery {
 
     /// What a crash left between the storage's put and our note of where.
     async fn find_garbage(&self, garbage: &Garbage) -> Result<Option<String>, StorageError> {
-        match serde_json::from_value::<Object>(garbage.object.clone()) {
-            Ok(object) => self.blobs().find(&object).await,
+        match serde_json::from_value::<Intended>(garbage.object.clone()) {
+            Ok(Intended { object, backend }) => {
+                let backend = backend.as_deref().unwrap_or_else(|| self.blobs().backend_of(object.class));
+                self.blobs().find_in(backend, &object).await
+            }
             Err(error) => Err(StorageError::Other(format!("the intent's object: {error}"))),
         }
     }

@@ -1,6 +1,6 @@
 //! The trash, and what goes for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::ToSpan as _;
 use store::accounts::User;
@@ -37,7 +37,9 @@ impl Gallery {
             }
         };
         let assets = self.store().set_trashed(user.id, ids, None).await?;
-        let count = assets.len();
+        // The videos of photos that move come back with them, and are not counted.
+        let asked: HashSet<&AssetId> = ids.iter().collect();
+        let count = assets.iter().filter(|asset| asked.contains(asset)).count();
         self.events().publish(Event::AssetsRestored { owner: user.id, assets });
         Ok(count)
     }
@@ -74,7 +76,9 @@ impl Gallery {
     /// that is down leaves, the sweeper ends: once the rows are gone, this has succeeded.
     async fn delete_forever(&self, owner: UserId, ids: &[AssetId]) -> Result<()> {
         for some in ids.chunks(AT_ONCE) {
-            let removed = self.store().delete_assets_forever(owner, some).await?;
+            let facts = self.facts_before_deletion(owner, some).await?;
+            let removed = self.store().delete_assets_forever(owner, some, &facts).await?;
+            self.0.outbox.notify_one();
             failpoint::hit("delete.committed");
             for asset in removed.assets {
                 self.events().publish(Event::AssetDeleted { owner, asset });

@@ -4,10 +4,13 @@ use blobs::{Blob, BlobClass, InboxWriter, Object, Received, StorageError};
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
+use serde::{Deserialize, Serialize};
 use store::accounts::User;
+use store::corrections::Said;
 use store::uploads::{Committed, NewAsset};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
+use crate::corrections::said_beside;
 use crate::{Gallery, GalleryError, Result, failpoint};
 
 /// What the form says beside the file.
@@ -21,6 +24,8 @@ pub struct UploadFields {
     pub visibility: Visibility,
     pub duration_ms: Option<i32>,
     pub live_photo_video: Option<AssetId>,
+    /// An XMP file that came beside a new photo. What in it cannot be read is not applied; the file itself is not kept.
+    pub sidecar: Option<Vec<u8>>,
 }
 
 /// How an upload ended.
@@ -100,24 +105,34 @@ impl Gallery {
             return Err(GalleryError::Invalid("File is empty".into()));
         }
         let (kind, mime_type) = recognise(&arriving.head, &fields.file_name)?;
-        if let Some(video) = fields.live_photo_video
-            && self.store().owned(user.id, &[video]).await?.is_empty()
-        {
-            return Err(GalleryError::Invalid("Live photo video not found".into()));
+        if let Some(video) = fields.live_photo_video {
+            self.check_live_photo_video(user, video).await?;
         }
         let received = arriving.writer.finish().await?;
         failpoint::hit("upload.received");
         if let Some(id) = self.by_checksum(user, received.sha1).await? {
             return Ok(Uploaded::Duplicate(id));
         }
-        let times = self.times(&received, kind, &fields).await?;
+        let said = fields.sidecar.as_deref().map(said_beside).unwrap_or_default();
+        let times = match &said.taken {
+            Some(taken) => (taken.created, taken.local),
+            None => self.times(&received, kind, &fields).await?,
+        };
         // The sweeper may have taken the intent of an upload that took longer than its lease: then once more.
         for _ in 0..3 {
-            if let Some(uploaded) = self.try_commit(user, &received, &fields, kind, mime_type, times).await? {
+            if let Some(uploaded) = self.try_commit(user, &received, &fields, (kind, mime_type), times, &said).await? {
                 return Ok(uploaded);
             }
         }
         Err(GalleryError::Io(std::io::Error::other("the upload lost its lease three times: is the storage that slow?")))
+    }
+
+    async fn check_live_photo_video(&self, user: &User, video: AssetId) -> Result<()> {
+        match self.store().asset(video).await?.filter(|asset| asset.owner == user.id) {
+            Some(asset) if asset.kind == AssetType::Video => Ok(()),
+            Some(_) => Err(GalleryError::Invalid("Live photo video must be a video".into())),
+            None => Err(GalleryError::Invalid("Live photo video not found".into())),
+        }
     }
 
     async fn try_commit(
@@ -125,9 +140,9 @@ impl Gallery {
         user: &User,
         received: &Received,
         fields: &UploadFields,
-        kind: AssetType,
-        mime_type: &str,
+        (kind, mime_type): (AssetType, &str),
         (created, local): (Timestamp, civil::DateTime),
+        said: &Said,
     ) -> Result<Option<Uploaded>> {
         let id = AssetId::generate();
         let object = Object {
@@ -157,6 +172,7 @@ impl Gallery {
             is_favorite: fields.is_favorite,
             duration_ms: fields.duration_ms,
             live_photo_video: fields.live_photo_video,
+            said: said.clone(),
         };
         let committed = self.store().commit_upload(&new, intent).await?;
         failpoint::hit("upload.committed");
@@ -180,12 +196,24 @@ impl Gallery {
         bytes: &Blob,
         points: Points,
     ) -> Result<(IntentId, String)> {
+        self.put_intended(owner, (self.blobs().backend_of(object.class), object), bytes, points).await
+    }
+
+    /// The same in a backend that is named.
+    pub(crate) async fn put_intended(
+        &self,
+        owner: UserId,
+        (backend, object): (&str, &Object),
+        bytes: &Blob,
+        points: Points,
+    ) -> Result<(IntentId, String)> {
         let intent = IntentId::generate();
         let lease = self.now() + self.0.parts.settings.lease;
-        let described = serde_json::to_value(object).map_err(std::io::Error::other)?;
+        let described = serde_json::to_value(Intended { object: object.clone(), backend: Some(backend.to_owned()) });
+        let described = described.map_err(std::io::Error::other)?;
         self.store().insert_intent(intent, owner, &hex::encode(object.sha256), &described, lease).await?;
         failpoint::hit(points[0]);
-        let put = self.blobs().put(object, bytes).await;
+        let put = self.blobs().put_in(backend, object, bytes).await;
         failpoint::hit(points[1]);
         let put = put.and_then(|(location, stored)| match stored.len == bytes.len() {
             true => Ok(location),
@@ -219,8 +247,39 @@ impl Gallery {
                 times = (at, local);
             }
         }
+        if kind == AssetType::Video
+            && let Some((at, local)) = self.video_times(received).await?
+        {
+            times = (at, local);
+        }
         Ok(times)
     }
+}
+
+impl Gallery {
+    /// A video that cannot be read is kept under the date that its client says.
+    async fn video_times(&self, received: &Received) -> Result<Option<(Timestamp, civil::DateTime)>> {
+        let Some(work) = &self.0.parts.settings.video else { return Ok(None) };
+        let file = work.scratch.spool(received.blob()?).await?;
+        let metadata = match work.look(move |tools, cancel| tools.tags(&file, cancel)).await {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                tracing::debug!(%error, "A video that arrives does not say when it was taken");
+                return Ok(None);
+            }
+        };
+        Ok(metadata.taken_at.zip(metadata.taken_local))
+    }
+}
+
+/// What an intent notes, so that the object can be found where nobody noted its location.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Intended {
+    #[serde(flatten)]
+    pub object: Object,
+    /// Unknown of an intent of an earlier version: the one that takes new objects.
+    #[serde(default)]
+    pub backend: Option<String>,
 }
 
 /// The fail-points behind the intent, the put and the note of where.

@@ -8,15 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gallery::{Gallery, GalleryError, failpoint};
+use jiff::Timestamp;
 use media::ThumbnailSpec;
-use store::steps::Wanted;
+use queue::Queue;
+use store::Store;
+use store::steps::{StepResult, Wanted};
 use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use types::{AssetId, Job, JobId, JobKind, Priority, QueueName};
+use types::{AssetId, Job, JobId, JobKind, Priority, QueueName, RunId};
 
 use crate::recipe::recipe;
-use crate::{Definition, Pipelines, Step};
+use crate::trigger::Trigger;
+use crate::{Definition, DefinitionError, Pipelines, Step};
 
 const OUTBOX_BATCH: i64 = 500;
 /// Jobs of the reconciler that wait at most.
@@ -25,6 +29,8 @@ const OUTBOX_EVERY: Duration = Duration::from_secs(2);
 const RECONCILE_EVERY: Duration = Duration::from_secs(300);
 /// While there is more than the window holds, or another node had the turn when something was to be done.
 const RECONCILE_SOON: Duration = Duration::from_secs(15);
+/// How often the folder of the pipelines is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 const KEEP_HOUSE_EVERY: Duration = Duration::from_secs(60);
 /// An import is over when nobody's faces changed for so long.
 const CALM: Duration = Duration::from_secs(300);
@@ -47,6 +53,8 @@ struct State {
     due: Notify,
     /// Redis was emptied, and has not been fed since.
     emptied: AtomicBool,
+    /// The newest run that this process knows: another may have begun one.
+    newest_run: Mutex<Option<RunId>>,
     /// By pipeline: the asset at which the last round ended, because its window was full.
     stopped_at: Mutex<HashMap<String, AssetId>>,
 }
@@ -60,7 +68,14 @@ impl Feeder {
     /// each other.
     pub async fn run(&self, stop: CancellationToken) {
         let work = async {
-            tokio::join!(self.keep_relaying(), self.keep_reconciling(), self.keep_house(), self.keep_people())
+            tokio::join!(
+                self.keep_relaying(),
+                self.keep_reconciling(),
+                self.keep_schedules(),
+                self.keep_reading(),
+                self.keep_house(),
+                self.keep_people()
+            )
         };
         tokio::select! {
             () = stop.cancelled() => {}
@@ -88,6 +103,13 @@ impl Feeder {
             // Stays set until a round has succeeded: the mark in Redis is there from now on.
             self.state.emptied.store(true, Ordering::Relaxed);
             self.state.due.notify_one();
+        }
+        let newest = self.store().newest_run().await?;
+        if std::mem::replace(&mut *self.state.newest_run.lock().unwrap_or_else(PoisonError::into_inner), newest)
+            != newest
+            && newest.is_some()
+        {
+            self.hurry();
         }
         self.relay().await
     }
@@ -124,6 +146,8 @@ impl Feeder {
         let Some(_turn) = self.gallery.store().turn("housekeeping").await? else { return Ok(()) };
         self.gallery.sweep().await?;
         self.gallery.empty_old_trash().await?;
+        let names: Vec<String> = self.pipelines.all().iter().map(|pipeline| pipeline.name.clone()).collect();
+        self.store().forget_deleted_of_others(&names).await?;
         Ok(())
     }
 
@@ -146,26 +170,58 @@ impl Feeder {
 
     /// Hands the outbox to Redis. Pushed before deleted: a crash in between pushes twice, which is one job or does nothing twice.
     pub async fn relay(&self) -> Result<(), GalleryError> {
-        let store = self.gallery.store();
+        let store = self.store();
         loop {
             let outgoing = store.outbox(OUTBOX_BATCH).await?;
             if outgoing.is_empty() {
-                return Ok(());
+                break;
             }
-            for pipeline in self.pipelines.iter() {
-                let concerned = outgoing.iter().filter(|event| event.trigger == pipeline.on);
-                let assets: Vec<(AssetId, bool)> = concerned.map(|event| (event.asset, event.is_new)).collect();
+            for pipeline in self.pipelines.all() {
+                let concerned = outgoing.iter().filter(|event| event.trigger == pipeline.on.name());
+                let mut assets: Vec<(AssetId, bool)> = concerned.map(|event| (event.asset, event.is_new)).collect();
                 if assets.is_empty() {
                     continue;
                 }
-                store.open_assets(&pipeline.name, &assets).await?;
+                if let Trigger::Created = pipeline.on {
+                    store.open_assets(&pipeline.name, &assets).await?;
+                } else {
+                    assets.sort();
+                    assets.dedup_by_key(|(asset, _)| *asset);
+                    let ids: Vec<AssetId> = assets.iter().map(|(asset, _)| *asset).collect();
+                    store.reopen_assets(&pipeline.name, &ids).await?;
+                }
                 failpoint::hit("outbox.opened");
-                let job = |(asset, _): &(AssetId, bool)| job(pipeline, first(pipeline), *asset, Priority::Interactive);
-                self.gallery.queue().push(&assets.iter().map(job).collect::<Vec<Job>>()).await?;
+                let job =
+                    |(asset, _): &(AssetId, bool)| job(&pipeline, first(&pipeline), *asset, Priority::Interactive);
+                self.queue().push(&assets.iter().map(job).collect::<Vec<Job>>()).await?;
             }
             failpoint::hit("outbox.pushed");
             let ids: Vec<i64> = outgoing.iter().map(|event| event.id).collect();
             store.delete_outbox(&ids).await?;
+        }
+        self.relay_deleted().await
+    }
+
+    /// The same for assets that are gone.
+    async fn relay_deleted(&self) -> Result<(), GalleryError> {
+        let store = self.store();
+        loop {
+            let outgoing = store.deleted_outbox(OUTBOX_BATCH).await?;
+            if outgoing.is_empty() {
+                return Ok(());
+            }
+            let events: Vec<i64> = outgoing.iter().map(|(event, _)| *event).collect();
+            let mut pipelines = self.pipelines.all();
+            pipelines.retain(|pipeline| matches!(pipeline.on, Trigger::Deleted));
+            if !pipelines.is_empty() {
+                let names: Vec<String> = pipelines.iter().map(|pipeline| pipeline.name.clone()).collect();
+                store.open_deleted(&events, &names).await?;
+            }
+            for pipeline in &pipelines {
+                let job = |(_, asset): &(i64, AssetId)| job(pipeline, first(pipeline), *asset, Priority::Interactive);
+                self.queue().push(&outgoing.iter().map(job).collect::<Vec<Job>>()).await?;
+            }
+            store.delete_deleted_outbox(&events).await?;
         }
     }
 
@@ -178,13 +234,21 @@ impl Feeder {
             self.stopped_at().clear();
         }
         let mut reconciled = Reconciled { fed: 0, is_all: true };
-        for pipeline in self.pipelines.iter() {
-            let wanted = self.wanted(pipeline);
-            self.compare(pipeline, &wanted).await?;
-            let (fed, is_all) = self.feed(pipeline, &wanted).await?;
+        for pipeline in self.pipelines.all() {
+            let wanted = self.wanted(&pipeline);
+            // What an event or a run starts is done for those assets, and not kept up to date by itself.
+            if let Trigger::Created = pipeline.on {
+                self.compare(&pipeline, &wanted).await?;
+            }
+            let (fed, is_all) = match pipeline.on {
+                Trigger::Deleted => self.feed_deleted(&pipeline).await?,
+                _ => self.feed(&pipeline, &wanted).await?,
+            };
             reconciled.fed += fed;
             reconciled.is_all &= is_all;
         }
+        // How far a run is, is looked at while it goes on.
+        reconciled.is_all &= self.look_after_runs().await? == 0;
         if is_refeed {
             self.state.emptied.store(false, Ordering::Relaxed);
         }
@@ -197,7 +261,7 @@ impl Feeder {
         let mut hasher = DefaultHasher::new();
         wanted.hash(&mut hasher);
         let recipes = format!("{:016x}", hasher.finish());
-        let now = seconds_since_1970();
+        let now = self.now().as_second();
         let known = store.fact(&key).await?.unwrap_or_default();
         if known["recipes"] == *recipes && known["at"].as_i64().is_some_and(|at| now - at < BELIEVED) {
             return Ok(());
@@ -209,16 +273,7 @@ impl Feeder {
 
     /// How many were fed, and whether that was all.
     async fn feed(&self, pipeline: &Definition, wanted: &[Wanted]) -> Result<(usize, bool), GalleryError> {
-        let mut waiting: HashMap<QueueName, u64> = HashMap::new();
-        let mut room = WINDOW;
-        for queue in self.pipelines.queues() {
-            let counts = self.gallery.queue().counts(&queue).await?;
-            // What a paused queue holds is not in the way of the others.
-            if !counts.paused {
-                room = room.saturating_sub(counts.waiting + counts.delayed);
-            }
-            waiting.insert(queue, counts.waiting + counts.delayed);
-        }
+        let (mut waiting, room) = self.room().await?;
         let before = self.stopped_at().get(&pipeline.name).copied();
         let store = self.gallery.store();
         let due = store.assets_due(&pipeline.name, wanted, before, i64::try_from(room).unwrap_or(i64::MAX)).await?;
@@ -246,33 +301,51 @@ impl Feeder {
         Ok((jobs.len(), !is_full && before.is_none()))
     }
 
+    async fn feed_deleted(&self, pipeline: &Definition) -> Result<(usize, bool), GalleryError> {
+        let (_, room) = self.room().await?;
+        let limit = i64::try_from(room).unwrap_or(i64::MAX);
+        let due = self.store().deleted_due(&pipeline.name, limit).await?;
+        let job = |asset: &AssetId| job(pipeline, first(pipeline), *asset, Priority::Backfill);
+        self.queue().push(&due.iter().map(job).collect::<Vec<Job>>()).await?;
+        Ok((due.len(), (due.len() as u64) < room))
+    }
+
+    /// How many jobs wait in each queue, and how many more may.
+    async fn room(&self) -> Result<(HashMap<QueueName, u64>, u64), GalleryError> {
+        let (mut waiting, mut room) = (HashMap::new(), WINDOW);
+        for queue in self.pipelines.queues() {
+            let counts = self.queue().counts(&queue).await?;
+            // What a queue holds that is paused, or whose hours it is not, is not in the way of the others.
+            if !counts.paused && self.pipelines.rules().is_open(&queue, self.now()) {
+                room = room.saturating_sub(counts.waiting + counts.delayed);
+            }
+            waiting.insert(queue, counts.waiting + counts.delayed);
+        }
+        Ok((waiting, room))
+    }
+
     fn stopped_at(&self) -> std::sync::MutexGuard<'_, HashMap<String, AssetId>> {
         self.state.stopped_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the steps of a queue again: on every asset (`force`), or where a result is missing or has failed. Only says so: the
-    /// reconciler feeds them within its window. Returns how many results were forgotten.
-    pub async fn backfill(&self, queue: &QueueName, force: bool) -> Result<usize, GalleryError> {
-        let mut forgotten = 0;
-        for pipeline in self.pipelines.iter() {
-            let steps: Vec<String> =
-                pipeline.steps.iter().filter(|step| step.queue == *queue).map(|step| step.id.clone()).collect();
-            if !steps.is_empty() {
-                forgotten += self.gallery.store().forget_steps(&pipeline.name, &steps, !force).await?;
-            }
-        }
-        self.state.due.notify_one();
-        Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
-    }
-
-    /// Each step that a new asset goes through, and `pending` or how it ended.
+    /// Each step that an asset goes through, and `pending` or how it ended. Of a pipeline that not every asset goes through, what
+    /// it did or is to do.
     pub async fn steps(&self, asset: AssetId) -> Result<Vec<(String, String)>, GalleryError> {
         let mut steps = Vec::new();
-        for pipeline in self.pipelines.iter() {
-            let results = self.gallery.store().progress(asset, &pipeline.name).await?.results;
-            for wanted in self.wanted(pipeline) {
-                let ended = results.iter().find(|result| result.step == wanted.step && result.recipe == wanted.recipe);
-                let status = ended.map_or("pending", |result| &result.status).to_owned();
+        for pipeline in self.pipelines.all() {
+            let progress = self.store().progress(asset, &pipeline.name).await?;
+            let is_for_all = matches!(pipeline.on, Trigger::Created);
+            for wanted in self.wanted(&pipeline) {
+                let is_this = |result: &&StepResult| result.step == wanted.step;
+                let ended = progress.results.iter().find(is_this);
+                // An old result is as good as none where it will be made anew.
+                let ended =
+                    ended.filter(|result| result.recipe == wanted.recipe || !is_for_all && progress.round.is_none());
+                let status = match ended {
+                    Some(result) => result.status.clone(),
+                    None if is_for_all || progress.round.is_some() => "pending".to_owned(),
+                    None => continue,
+                };
                 steps.push((format!("{}/{}", pipeline.name, wanted.step), status));
             }
         }
@@ -284,8 +357,63 @@ impl Feeder {
         self.pipelines.queues()
     }
 
+    /// The pipelines as they are now.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.pipelines
+    }
+
+    /// Reads the pipelines again; what is wrong with them leaves them as they were.
+    pub fn reload(&self) -> Vec<DefinitionError> {
+        let problems = self.pipelines.reload(&self.gallery.plugins(), self.now());
+        self.hurry();
+        problems
+    }
+
+    /// Reads the pipelines again whenever a file of theirs changes.
+    async fn keep_reading(&self) {
+        let mut known = self.pipelines.state();
+        loop {
+            sleep(LOOK).await;
+            let state = self.pipelines.state();
+            if state != known {
+                known = state;
+                self.reload();
+            }
+        }
+    }
+
+    /// Ends its connections to the database, before that is stopped.
+    pub fn close(&self) {
+        self.store().close();
+    }
+
+    pub(crate) fn gallery(&self) -> &Gallery {
+        &self.gallery
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.gallery.store()
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        self.gallery.queue()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.gallery.now()
+    }
+
+    pub(crate) fn recipe(&self, step: &Step) -> Option<String> {
+        recipe(step, &self.spec, &self.gallery.plugins())
+    }
+
+    /// There is something for the reconciler.
+    pub(crate) fn hurry(&self) {
+        self.state.due.notify_one();
+    }
+
     /// Steps whose plugin is not installed are wanted by nobody.
-    fn wanted(&self, pipeline: &Definition) -> Vec<Wanted> {
+    pub(crate) fn wanted(&self, pipeline: &Definition) -> Vec<Wanted> {
         let plugins = self.gallery.plugins();
         pipeline
             .steps
@@ -310,11 +438,6 @@ fn patient(every: Duration) -> Interval {
     tick
 }
 
-fn seconds_since_1970() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// A job waits in the queue of the step that it begins with; `None`: the first.
 /// The queues of the steps that are due and wait for none that is: one that is paused is not in the way of another.
 fn ready<'a>(pipeline: &'a Definition, due: &[String]) -> Vec<&'a QueueName> {
@@ -325,11 +448,11 @@ fn ready<'a>(pipeline: &'a Definition, due: &[String]) -> Vec<&'a QueueName> {
 }
 
 /// In the queue of the step that comes first, where nothing has been done yet.
-fn first(pipeline: &Definition) -> QueueName {
+pub(crate) fn first(pipeline: &Definition) -> QueueName {
     pipeline.steps.first().map_or_else(|| QueueName(pipeline.name.clone()), |step| step.queue.clone())
 }
 
-fn job(pipeline: &Definition, queue: QueueName, asset: AssetId, priority: Priority) -> Job {
+pub(crate) fn job(pipeline: &Definition, queue: QueueName, asset: AssetId, priority: Priority) -> Job {
     let kind = JobKind::Pipeline { pipeline: pipeline.name.clone(), asset, steps: Vec::new(), force: false };
     Job { id: JobId::generate(), queue, priority, kind, attempt: 0 }
 }

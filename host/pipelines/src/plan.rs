@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use gallery::Plugins;
 use media::ThumbnailSpec;
+use serde_json::{Map, Value};
 use store::steps::{StepResult, Wanted};
 use types::QueueName;
 
@@ -19,20 +20,29 @@ pub struct Plan<'a> {
     ended: HashSet<&'a str>,
     /// Ended in this run.
     ran: HashSet<&'a str>,
+    /// How each step ended, with whatever recipe: what `findings.steps` says.
+    statuses: Map<String, Value>,
 }
 
 impl<'a> Plan<'a> {
     pub fn new(request: &Request<'a>, results: &[StepResult], plugins: &Plugins, spec: &ThumbnailSpec) -> Self {
         let steps = &request.pipeline.steps;
-        let mut plan = Self { due: Vec::new(), recipes: HashMap::new(), ended: HashSet::new(), ran: HashSet::new() };
+        let mut plan = Self {
+            due: Vec::new(),
+            recipes: HashMap::new(),
+            ended: HashSet::new(),
+            ran: HashSet::new(),
+            statuses: Map::new(),
+        };
         for step in steps {
             let result = results.iter().find(|result| result.step == step.id);
             let Some(recipe) = recipe(step, spec, plugins) else {
                 plan.ended.insert(&step.id);
                 continue;
             };
-            if result.is_some() {
+            if let Some(result) = result {
                 plan.ended.insert(&step.id);
+                plan.statuses.insert(step.id.clone(), result.status.clone().into());
             }
             let is_named = request.steps.is_empty() || request.steps.contains(&step.id);
             let is_there = result.is_some_and(|result| result.recipe == recipe);
@@ -50,7 +60,8 @@ impl<'a> Plan<'a> {
         Some((step, self.recipes.get(&*step.id)?.clone()))
     }
 
-    pub fn end(&mut self, step: &'a Step) {
+    pub fn end(&mut self, step: &'a Step, status: &str) {
+        self.statuses.insert(step.id.clone(), status.into());
         self.due.retain(|due| due.id != step.id);
         self.ended.insert(&step.id);
         self.ran.insert(&step.id);
@@ -65,10 +76,21 @@ impl<'a> Plan<'a> {
         queues
     }
 
+    /// Steps of other queues that could go on now, and their recipes.
+    pub fn ready_elsewhere(&self, queue: &QueueName) -> Vec<(&'a Step, String)> {
+        let ready = self.due.iter().filter(|step| step.queue != *queue && self.is_ready(step));
+        ready.filter_map(|step| Some((*step, self.recipes.get(&*step.id)?.clone()))).collect()
+    }
+
     /// Everything that shall have ended, with its recipe.
     pub fn wanted(&self) -> Vec<Wanted> {
         let wanted = |(step, recipe): (&&str, &String)| Wanted { step: (*step).to_owned(), recipe: recipe.clone() };
         self.recipes.iter().map(wanted).collect()
+    }
+
+    /// How steps ended, by their ids.
+    pub fn statuses(&self) -> &Map<String, Value> {
+        &self.statuses
     }
 
     /// What is left.

@@ -4,19 +4,20 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use cel::{Context, Value};
 use gallery::{Gallery, GalleryError, Looker, Plugins, failpoint};
 use media::{Limits, Pixels, ThumbnailSpec};
 use plugin_host::PluginError;
-use store::assets::Asset;
+use serde_json::{Map, Value};
+use store::assets::{Asset, AssetChanges};
 use store::steps::StepResult;
 use tokio::sync::Semaphore;
 use types::{AssetId, AssetType, Job, JobId, JobKind, Priority, QueueName};
 
 use crate::darkroom::Darkroom;
-use crate::definition::{Condition, Definition, Step, Use};
+use crate::definition::{Definition, Settable, Step, Use};
 use crate::plan::Plan;
 use crate::settle::{Failure, Outcome};
+use crate::trigger::Trigger;
 
 /// What a run needs beside the asset.
 pub struct Tools {
@@ -53,7 +54,11 @@ pub struct Later {
 #[derive(Default)]
 pub struct Seen {
     original: Option<Bytes>,
-    preview: Option<Pixels>,
+    pub(crate) preview: Option<Pixels>,
+    /// How steps before this one ended.
+    steps: Map<String, Value>,
+    /// The step that is run.
+    pub(crate) step: String,
 }
 
 /// Processes that began a step and died, after which the file is taken for what kills them.
@@ -73,6 +78,9 @@ impl Tools {
         let later =
             |error: GalleryError| Later { step: first.id.clone(), error: error.to_string(), retry: first.retry };
         let pipeline = &request.pipeline.name;
+        if matches!(request.pipeline.on, Trigger::Deleted) {
+            return self.run_deleted(request).await;
+        }
         let Some(mut asset) = self.gallery.for_ingest(request.asset).await.map_err(later)? else { return Ok(()) };
         let progress = self.gallery.store().progress(asset.id, pipeline).await;
         let progress = progress.map_err(|error| later(error.into()))?;
@@ -83,13 +91,14 @@ impl Tools {
             let later =
                 |error: GalleryError| Later { step: step.id.clone(), error: error.to_string(), retry: step.retry };
             let before = progress.starts.iter().find(|(id, _)| *id == step.id).map_or(0, |(_, starts)| *starts);
+            seen.steps = plan.statuses().clone();
             let ended = self.survived(request, step, before, &asset, &mut seen, &plugins).await?;
-            self.write_down(request, step, recipe, &asset, ended).await.map_err(later)?;
+            let status = self.write_down(request, step, recipe, &asset, ended).await.map_err(later)?;
             failpoint::hit("ingest.step-saved");
             if progress.is_new && step.uses == Use::Thumbnails {
                 self.gallery.announce(&asset, pipeline).await.map_err(later)?;
             }
-            plan.end(step);
+            plan.end(step, status);
             // What one step found, the condition of the next may ask for.
             match self.gallery.for_ingest(request.asset).await {
                 Ok(Some(fresh)) => asset = fresh,
@@ -97,6 +106,7 @@ impl Tools {
                 Err(error) => return Err(later(error)),
             }
         }
+        self.skip_what_does_not_concern(request, &mut plan, &asset).await.map_err(later)?;
         let is_handed_over = self.hand_over(request, &plan).await.map_err(later)?;
         if let Some(round) = progress.round.filter(|_| !is_handed_over) {
             let closed = self.gallery.store().close_asset(asset.id, pipeline, &plan.wanted(), round).await;
@@ -141,14 +151,14 @@ impl Tools {
         Err(later(failure))
     }
 
-    async fn write_down(
+    pub(crate) async fn write_down(
         &self,
         request: &Request<'_>,
         step: &Step,
         recipe: String,
         asset: &Asset,
         ended: Outcome,
-    ) -> Result<(), GalleryError> {
+    ) -> Result<&'static str, GalleryError> {
         let (status, error) = match ended {
             Outcome::Done => ("done", None),
             Outcome::Skipped => ("skipped", None),
@@ -158,7 +168,8 @@ impl Tools {
         if let Some(error) = &error {
             tracing::warn!(asset.id = %asset.id, step = step.id, error, "A step cannot be done on an asset");
         }
-        Ok(self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await?)
+        self.gallery.store().save_step(asset.id, &request.pipeline.name, &result, error.as_deref()).await?;
+        Ok(status)
     }
 
     /// One job for each queue that can go on. A crash before this job is acknowledged pushes them twice, which does no harm.
@@ -197,19 +208,40 @@ impl Tools {
         plugins: &Plugins,
     ) -> Result<Outcome, Failure> {
         if let Some(condition) = &step.when {
-            match holds(condition, asset) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Outcome::Skipped),
-                Err(why) => return Ok(Outcome::Impossible(why)),
+            let mut facts = self.gallery.facts(asset, condition.asked).await?;
+            if condition.asked.findings {
+                facts["findings"]["steps"] = Value::Object(seen.steps.clone());
+            }
+            if !condition.holds(&facts).map_err(Failure::Condition)? {
+                return Ok(Outcome::Skipped);
             }
         }
+        seen.step.clone_from(&step.id);
         let outcome = match &step.uses {
+            Use::Metadata if asset.kind == AssetType::Video => self.video_metadata(asset).await?,
+            Use::Thumbnails if asset.kind == AssetType::Video => self.video_thumbnails(asset, seen).await?,
             Use::Metadata => self.metadata(asset, seen).await?,
             Use::Thumbnails => self.thumbnails(asset, seen).await?,
+            Use::Set(settable) => self.set(settable, asset).await?,
+            Use::Log(message) => {
+                log(message, asset.id, &step.id);
+                Outcome::Done
+            }
             Use::Plugin(name) => self.plugin(name, asset, seen, plugins).await?,
         };
         metrics::counter!("latent_steps_total", "step" => step.id.clone()).increment(1);
         Ok(outcome)
+    }
+
+    async fn set(&self, settable: &Settable, asset: &Asset) -> Result<Outcome, GalleryError> {
+        let changes = AssetChanges {
+            is_favorite: settable.favorite,
+            visibility: settable.visibility,
+            rating: settable.rating.map(Some),
+            ..AssetChanges::default()
+        };
+        self.gallery.set_by_pipeline(asset, &changes).await?;
+        Ok(Outcome::Done)
     }
 
     async fn original<'a>(&self, asset: &Asset, seen: &'a mut Seen) -> Result<&'a Bytes, GalleryError> {
@@ -220,13 +252,23 @@ impl Tools {
     }
 
     async fn metadata(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
-        let metadata = if asset.kind == AssetType::Image {
-            let bytes = self.original(asset, seen).await?.clone();
-            self.darkroom.run(move || media::metadata(&bytes)).await?
-        } else {
-            media::Metadata::default()
-        };
+        if asset.kind != AssetType::Image {
+            self.gallery.save_metadata(asset, media::Metadata::default(), None).await?;
+            return Ok(Outcome::Done);
+        }
+        let bytes = self.original(asset, seen).await?.clone();
+        let read = bytes.clone();
+        let (metadata, motion) = self
+            .darkroom
+            .run(move || {
+                let motion = media::motion_video(&read).map(|range| read.slice(range));
+                (media::metadata(&read), motion)
+            })
+            .await?;
         self.gallery.save_metadata(asset, metadata, None).await?;
+        if let Some(video) = motion.filter(|_| asset.live_photo_video.is_none()) {
+            self.gallery.keep_motion_video(asset, video).await?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -257,6 +299,9 @@ impl Tools {
         plugins: &Plugins,
     ) -> Result<Outcome, Failure> {
         let looker = plugins.named(name).ok_or_else(|| Failure::Missing(name.to_owned()))?;
+        if let Looker::Transcoder(transcoder) = &looker {
+            return self.transcode(transcoder, asset, &seen.step).await;
+        }
         let Some(preview) = self.preview(asset, seen).await? else { return Ok(Outcome::Skipped) };
         let failed = |error| Failure::Plugin { id: looker.plugin().manifest().id.clone(), error };
         let nothing = || failed(PluginError::Other("it gave no result".into()));
@@ -272,6 +317,8 @@ impl Tools {
                 let space = gallery::plugins::embedding_space(embedder);
                 self.gallery.search().save_embedding(asset.id, &space, &vector).await?;
             }
+            // It looks at the original, see above.
+            Looker::Transcoder(_) => {}
         }
         Ok(Outcome::Done)
     }
@@ -291,28 +338,7 @@ impl Tools {
     }
 }
 
-/// Evaluates a condition over `asset`.
-fn holds(condition: &Condition, asset: &Asset) -> Result<bool, String> {
-    let mut context = Context::default();
-    let exif = asset.exif.as_ref();
-    let facts = serde_json::json!({
-        "type": asset.kind.as_str(),
-        "fileName": asset.file_name,
-        "mimeType": asset.mime_type,
-        "size": asset.file_size,
-        "visibility": asset.visibility.as_str(),
-        "isFavorite": asset.is_favorite,
-        "make": exif.and_then(|exif| exif.make.clone()),
-        "model": exif.and_then(|exif| exif.model.clone()),
-        "city": exif.and_then(|exif| exif.city.clone()),
-        "country": exif.and_then(|exif| exif.country.clone()),
-    });
-    let wrong =
-        |error: &dyn std::fmt::Display| format!("the condition {:?} cannot be evaluated: {error}", condition.text);
-    context.add_variable("asset", facts).map_err(|error| wrong(&error))?;
-    match condition.program.execute(&context) {
-        Ok(Value::Bool(value)) => Ok(value),
-        Ok(other) => Err(wrong(&format!("it gives {other:?}, not true or false"))),
-        Err(error) => Err(wrong(&error)),
-    }
+/// What `host:log` writes. No names: the log is not for them.
+pub fn log(message: &str, asset: AssetId, step: &str) {
+    tracing::info!(asset.id = %asset, step, message, "A pipeline says");
 }

@@ -4,7 +4,7 @@ use gallery::{GalleryError, Plugins};
 use plugin_host::PluginError;
 use store::assets::Asset;
 
-use crate::definition::{OnFailure, Step, Use};
+use crate::definition::{Step, Then};
 use crate::run::{Seen, Tools};
 
 /// How a step ended.
@@ -24,6 +24,8 @@ pub enum Failure {
     Plugin { id: String, error: PluginError },
     #[error("the plugin {0:?} is not installed")]
     Missing(String),
+    #[error("{0}")]
+    Condition(String),
 }
 
 impl Failure {
@@ -32,7 +34,7 @@ impl Failure {
         match self {
             Self::Gallery(error) => error.is_transient(),
             Self::Plugin { error, .. } => error.is_transient(),
-            Self::Missing(_) => false,
+            Self::Missing(_) | Self::Condition(_) => false,
         }
     }
 
@@ -44,7 +46,7 @@ impl Failure {
             Self::Plugin { error, .. } => {
                 matches!(error, PluginError::Unavailable(_) | PluginError::Cancelled | PluginError::Full(_))
             }
-            Self::Missing(_) => false,
+            Self::Missing(_) | Self::Condition(_) => false,
         }
     }
 }
@@ -67,22 +69,26 @@ impl Tools {
         if failure.is_transient() && (is_ours || attempt < step.retry.attempts) {
             return Err(failure);
         }
-        match &step.on_failure {
-            OnFailure::Retry if failure.is_outage() => Err(failure),
-            OnFailure::Retry | OnFailure::Error => Ok(Outcome::Impossible(failure.to_string())),
-            OnFailure::Skip => {
-                tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, "A step failed and is skipped");
-                Ok(Outcome::Skipped)
-            }
-            OnFailure::Fallback(_) if !matches!(step.uses, Use::Plugin(_)) => {
-                Ok(Outcome::Impossible(failure.to_string()))
-            }
-            OnFailure::Fallback(other) => {
-                tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, other, "A step falls back");
-                match self.plugin(other, asset, seen, plugins).await {
-                    Err(second) if !second.is_outage() => Ok(Outcome::Impossible(format!("{failure}; then {second}"))),
-                    ended => ended,
+        let (mut failure, mut why) = (failure, None::<String>);
+        // A condition that cannot be evaluated says nothing of who does the work.
+        let fallbacks = if matches!(failure, Failure::Condition(_)) { &[][..] } else { &step.on_failure.fallbacks };
+        for other in fallbacks {
+            tracing::warn!(asset.id = %asset.id, step = step.id, error = %failure, other, "A step falls back");
+            match self.plugin(other, asset, seen, plugins).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(second) => {
+                    why = Some(format!("{}; then {second}", why.unwrap_or_else(|| failure.to_string())));
+                    failure = second;
                 }
+            }
+        }
+        let why = why.unwrap_or_else(|| failure.to_string());
+        match step.on_failure.then {
+            Then::Retry if failure.is_outage() => Err(failure),
+            Then::Retry | Then::Error => Ok(Outcome::Impossible(why)),
+            Then::Skip => {
+                tracing::warn!(asset.id = %asset.id, step = step.id, error = why, "A step failed and is skipped");
+                Ok(Outcome::Skipped)
             }
         }
     }

@@ -1,21 +1,21 @@
 //! A worker: claims jobs and runs their pipelines, as many at once as it may.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gallery::{Gallery, failpoint};
 use media::{Limits, ThumbnailSpec};
-use queue::Claimed;
-use store::steps::StepResult;
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use queue::{Claimed, QueueError};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use types::{Job, JobKind, QueueName};
 
 use crate::Pipelines;
 use crate::darkroom::Darkroom;
-use crate::recipe::recipe;
 use crate::run::{Later, Request, Tools};
 
 /// How long an idle worker waits before it looks again by itself, for retries that are due and for what dead workers left. A job
@@ -25,8 +25,6 @@ const IDLE: Duration = Duration::from_secs(1);
 const DOWN: Duration = Duration::from_secs(1);
 /// When the storage or the database is away: its jobs are not to blame.
 const POSTPONE: Duration = Duration::from_secs(5);
-/// A job that so many workers did not survive is not given to another.
-const MOST_DELIVERIES: u64 = 4;
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// How a worker works.
@@ -48,10 +46,15 @@ pub struct WorkerConfig {
 pub struct Worker {
     tools: Arc<Tools>,
     pipelines: Pipelines,
+    /// Empty: all that there are.
     queues: Vec<QueueName>,
     concurrency: usize,
     grace: Duration,
     name: String,
+    /// Jobs under way, by queue.
+    in_hand: Mutex<HashMap<QueueName, usize>>,
+    /// A job ended: its queue may have room again.
+    ended: Notify,
     /// The grace is over.
     give_up: CancellationToken,
 }
@@ -60,16 +63,17 @@ impl Worker {
     /// # Errors
     /// The system gives no more threads.
     pub fn new(gallery: Gallery, pipelines: Pipelines, config: WorkerConfig) -> io::Result<Arc<Self>> {
-        let queues = if config.queues.is_empty() { pipelines.queues() } else { config.queues };
         let tools =
             Tools { gallery, spec: config.spec, limits: config.limits, darkroom: Darkroom::open(config.decoding)? };
         Ok(Arc::new(Self {
             tools: Arc::new(tools),
             pipelines,
-            queues,
+            queues: config.queues,
             concurrency: config.concurrency.max(1),
             grace: config.grace,
             name: format!("worker-{}", types::JobId::generate()),
+            in_hand: Mutex::default(),
+            ended: Notify::new(),
             give_up: CancellationToken::new(),
         }))
     }
@@ -87,19 +91,21 @@ impl Worker {
             };
             let Ok(permit) = permit else { break };
             // Not raced with the stop: a claim whose answer nobody reads would lie there until it is stale.
-            match self.tools.gallery.queue().claim(&self.queues, &self.name).await {
+            match self.claim().await {
                 Ok(Some(claimed)) => {
                     failpoint::hit("ingest.claimed");
                     let worker = self.clone();
+                    let taken = Taken::of(&self, &claimed.job.queue);
                     tasks.spawn(async move {
                         worker.work(claimed).await;
                         drop(permit);
+                        drop(taken);
                     });
                 }
                 Ok(None) => {
                     if tidied.is_none_or(|at: Instant| at.elapsed() > TIDY_EVERY) {
                         tidied = Some(Instant::now());
-                        let _ = self.tools.gallery.queue().forget_the_gone(&self.queues).await;
+                        let _ = self.tools.gallery.queue().forget_the_gone(&self.pipelines.queues()).await;
                     }
                     self.wait(&stop, IDLE).await;
                 }
@@ -120,18 +126,31 @@ impl Worker {
         }
     }
 
+    /// From the queues whose hours it is and that have room.
+    async fn claim(&self) -> Result<Option<Claimed>, QueueError> {
+        let (rules, now) = (self.pipelines.rules(), self.tools.gallery.now());
+        let mut queues = if self.queues.is_empty() { self.pipelines.queues() } else { self.queues.clone() };
+        {
+            let in_hand = self.in_hand.lock();
+            let has_room = |queue: &QueueName| rules.has_room(queue, in_hand.get(queue).copied().unwrap_or(0));
+            queues.retain(|queue| rules.is_open(queue, now) && has_room(queue));
+        }
+        if queues.is_empty() {
+            return Ok(None);
+        }
+        self.tools.gallery.queue().claim(&queues, &self.name).await
+    }
+
     async fn wait(&self, stop: &CancellationToken, time: Duration) {
         tokio::select! {
             () = stop.cancelled() => {}
+            () = self.ended.notified() => {}
             () = self.tools.gallery.queue().pushed() => {}
             () = tokio::time::sleep(time) => {}
         }
     }
 
     async fn work(&self, claimed: Claimed) {
-        if claimed.deliveries > MOST_DELIVERIES {
-            return self.condemn(&claimed).await;
-        }
         let mut beat = tokio::time::interval(self.tools.gallery.queue().heartbeat_every());
         beat.tick().await;
         let run = self.run_job(&claimed);
@@ -155,38 +174,15 @@ impl Worker {
         self.end(&claimed, result).await;
     }
 
-    /// A job that kills whoever has it: its steps have failed, so that nobody feeds it again.
-    async fn condemn(&self, claimed: &Claimed) {
-        let JobKind::Pipeline { pipeline, asset, .. } = &claimed.job.kind;
-        let why = format!("{} workers ended while they did this", claimed.deliveries - 1);
-        tracing::error!(asset.id = %asset, queue = %claimed.job.queue, why, "A job is given up");
-        let store = self.tools.gallery.store();
-        let plugins = self.tools.gallery.plugins();
-        let steps = self.pipelines.get(pipeline).into_iter().flat_map(|pipeline| &pipeline.steps);
-        let results = store.progress(*asset, pipeline).await.unwrap_or_default().results;
-        for step in steps.filter(|step| step.queue == claimed.job.queue) {
-            let Some(recipe) = recipe(step, &self.tools.spec, &plugins) else { continue };
-            if results.iter().any(|result| result.step == step.id && result.recipe == recipe) {
-                continue;
-            }
-            let failed = StepResult { step: step.id.clone(), recipe, status: "failed".into() };
-            if let Err(error) = store.save_step(*asset, pipeline, &failed, Some(&why)).await {
-                tracing::warn!(%error, "Cannot note that a step was given up");
-            }
-        }
-        if let Err(error) = self.tools.gallery.queue().bury(claimed).await {
-            tracing::warn!(%error, "Cannot bury a job");
-        }
-    }
-
     async fn run_job(&self, claimed: &Claimed) -> Result<(), Later> {
         let JobKind::Pipeline { pipeline, asset, steps, force } = &claimed.job.kind;
-        let Some(pipeline) = self.pipelines.get(pipeline) else {
+        let Some(definition) = self.pipelines.get(pipeline) else {
             tracing::warn!(pipeline, "A job names a pipeline that is not there any more");
             return Ok(());
         };
         let Job { queue, priority, attempt, .. } = &claimed.job;
         let (priority, attempt) = (*priority, *attempt);
+        let pipeline = &*definition;
         self.tools.run(&Request { pipeline, asset: *asset, steps, force: *force, queue, priority, attempt }).await
     }
 
@@ -216,5 +212,27 @@ impl Worker {
             // The claim goes stale and somebody takes it over; doing it twice does no harm.
             tracing::warn!(%error, "Cannot tell Redis how a job ended");
         }
+    }
+}
+
+/// A job under way, counted for its queue until it is dropped.
+struct Taken {
+    worker: Arc<Worker>,
+    queue: QueueName,
+}
+
+impl Taken {
+    fn of(worker: &Arc<Worker>, queue: &QueueName) -> Self {
+        *worker.in_hand.lock().entry(queue.clone()).or_default() += 1;
+        Self { worker: worker.clone(), queue: queue.clone() }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(count) = self.worker.in_hand.lock().get_mut(&self.queue) {
+            *count = count.saturating_sub(1);
+        }
+        self.worker.ended.notify_one();
     }
 }

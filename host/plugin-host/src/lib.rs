@@ -16,6 +16,7 @@ mod grant;
 mod health;
 mod held;
 pub mod http;
+mod inspect;
 mod instance;
 pub mod kernels;
 pub mod kv;
@@ -27,6 +28,7 @@ mod secrets;
 mod storage;
 mod text;
 mod traffic;
+mod transcoder;
 mod units;
 mod worlds;
 
@@ -42,10 +44,12 @@ pub use error::{HostError, PluginError};
 pub use faces::{FaceDetector, FaceSpace};
 pub use grant::{Ceiling, HttpOrigin, OperatorGrant};
 pub use health::{ExportHealth, Failure, Health, HealthState, Quarantine, Watch};
+pub use inspect::Inspected;
 pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
 pub use secrets::{BoundSecret, SecretText};
 pub use traffic::Traffic;
+pub use transcoder::Transcoder;
 pub use units::{ByteSize, Time};
 
 /// Where a host keeps what it compiled, and how much it may run at once.
@@ -119,6 +123,15 @@ impl PluginHost {
     /// do not fit the world of the manifest, or a guest that fails its first call.
     pub async fn load(&self, wasm: Bytes, grant: &OperatorGrant) -> Result<Arc<Plugin>, HostError> {
         Plugin::load(self.shared.clone(), self.cache.clone(), wasm, grant).await
+    }
+
+    /// What a component says that it is, after all that can be looked at without running it: its manifest, what it imports and
+    /// what it exports. Compiles it, which the cache keeps.
+    ///
+    /// # Errors
+    /// Those of [`PluginHost::load`], but for what an operator has to give.
+    pub async fn inspect(&self, wasm: Bytes) -> Result<Inspected, HostError> {
+        inspect::inspect(&self.shared, self.cache.clone(), wasm).await
     }
 
     /// The threads that guests run on. A call from one of them is not handed to another: it costs a microsecond.

@@ -1,6 +1,6 @@
 //! The manifest: TOML in one custom section of the component, so that one file installs and one digest names it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
 use crate::http::OriginPattern;
@@ -15,7 +15,7 @@ pub const MANIFEST_SECTION: &str = "latent:manifest";
 const MOST_CALLS: usize = 64;
 
 /// What an author says of a plugin, and what it asks for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
     /// `org.example.ocr`: lower case, dots, hyphens.
@@ -38,7 +38,7 @@ pub struct Manifest {
 }
 
 /// What a plugin asks for. What is not named is not asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Requests {
     /// Labels of models.
@@ -64,7 +64,7 @@ pub struct Requests {
 }
 
 /// The plugin's own settings.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// JSON Schema.

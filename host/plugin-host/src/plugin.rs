@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const KV_AT_ONCE: usize = 2;
 
 /// Bytes of a component. A Python one has 19 MB.
-const LARGEST: usize = 32 << 20;
+pub(crate) const LARGEST: usize = 32 << 20;
 
 /// A plugin that can be called. Cheap to share.
 pub struct Plugin {
@@ -132,7 +132,7 @@ impl Plugin {
     /// say what it is would fail later, where nobody looks; a bench makes more.
     pub async fn probe(self: &Arc<Self>) -> Result<(), crate::PluginError> {
         match &self.ready {
-            Ready::Storage(_) => self.call("init", |_| Box::pin(async { Ok(Ok(())) })).await,
+            Ready::Storage(_) | Ready::Transcoder(_) => self.call("init", |_| Box::pin(async { Ok(Ok(())) })).await,
             Ready::Faces(_) => self.describe_faces().await,
             Ready::Embedder(_) => self.describe_embedding().await,
         }
@@ -179,7 +179,11 @@ fn linked(
 }
 
 /// Its SHA-256 and its code. Compiling takes seconds, which an async thread may not.
-async fn compiled(shared: &Shared, cache: Arc<CompileCache>, wasm: Bytes) -> Result<(String, Component), HostError> {
+pub(crate) async fn compiled(
+    shared: &Shared,
+    cache: Arc<CompileCache>,
+    wasm: Bytes,
+) -> Result<(String, Component), HostError> {
     let engine = shared.engine.clone();
     blocking(move || {
         let digest = hex::encode(Sha256::digest(&wasm));

@@ -1,6 +1,7 @@
 //! A storage plugin as `blobs` sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use blobs::{Blob, BlobClass, Object, StorageBackend, StorageError, Stored};
@@ -163,6 +164,50 @@ impl StorageBackend for StoragePlugin {
             })
         });
         checked.await.map_err(storage_error)
+    }
+
+    async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<Stored>, StorageError> {
+        let after = after.map(str::to_owned);
+        let listed = self.0.call("storage.list", move |instance| {
+            Box::pin(async move {
+                let storage = instance.exports.storage()?;
+                let listed = storage.call_list(&mut instance.store, after.as_deref(), limit).await?;
+                Ok(listed.map_err(plugin_error))
+            })
+        });
+        Ok(listed.await.map_err(storage_error)?.into_iter().map(stored).collect())
+    }
+
+    async fn marker(&self) -> Result<Option<String>, StorageError> {
+        let marker = self.0.call("storage.marker", move |instance| {
+            Box::pin(async move {
+                let storage = instance.exports.storage()?;
+                Ok(storage.call_marker(&mut instance.store).await?.map_err(plugin_error))
+            })
+        });
+        marker.await.map_err(storage_error)
+    }
+
+    async fn mark(&self, text: &str) -> Result<(), StorageError> {
+        let text = text.to_owned();
+        let marked = self.0.call("storage.mark", move |instance| {
+            Box::pin(async move {
+                let storage = instance.exports.storage()?;
+                Ok(storage.call_mark(&mut instance.store, &text).await?.map_err(plugin_error))
+            })
+        });
+        marked.await.map_err(storage_error)
+    }
+
+    async fn presign(&self, location: &str, expires: Duration) -> Result<Option<String>, StorageError> {
+        let (location, ms) = (location.to_owned(), u64::try_from(expires.as_millis()).unwrap_or(u64::MAX));
+        let link = self.0.call("storage.presign", move |instance| {
+            Box::pin(async move {
+                let storage = instance.exports.storage()?;
+                Ok(storage.call_presign(&mut instance.store, &location, ms).await?.map_err(plugin_error))
+            })
+        });
+        link.await.map_err(storage_error)
     }
 
     async fn usage(&self) -> Result<Option<(u64, u64)>, StorageError> {

@@ -35,11 +35,6 @@ impl Keys {
         format!("{}:dead", self.0)
     }
 
-    /// Hash: how many workers claimed a job and have not said how it ended, by what it is about.
-    pub fn strikes(&self) -> String {
-        format!("{}:strikes", self.0)
-    }
-
     pub fn paused(&self) -> String {
         format!("{}:paused", self.0)
     }

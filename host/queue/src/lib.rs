@@ -49,9 +49,6 @@ pub struct Counts {
 #[derive(Debug, Clone)]
 pub struct Claimed {
     pub job: Job,
-    /// How many workers have had it, or one about the same, and not said how it ended. More than one: they died over it, or were
-    /// killed.
-    pub deliveries: u64,
     stream: String,
     entry: String,
 }
@@ -108,7 +105,7 @@ impl Queue {
             call.key(keys.waiting());
             for job in jobs.iter().filter(|job| job.queue == *queue) {
                 call.arg(job.dedup_key()).arg(text(job)?);
-                call.arg(if job.priority == Priority::Interactive { 1 } else { 2 });
+                call.arg(number(job.priority));
             }
             pushed += call.invoke_async::<u64>(&mut self.redis.clone()).await?;
         }
@@ -128,18 +125,15 @@ impl Queue {
                 call.key(keys.paused()).key(keys.waiting()).key(keys.dead());
             }
             call.arg(GROUP).arg(consumer).arg(self.stale.as_millis() as u64).arg(now_ms());
-            type Found = Option<(usize, String, String, String, u64)>;
+            type Found = Option<(usize, String, String, String)>;
             let found: Found = call.invoke_async(&mut self.redis.clone()).await?;
-            let Some((at, stream, entry, body, deliveries)) = found else { return Ok(None) };
+            let Some((at, stream, entry, body)) = found else { return Ok(None) };
             let keys = Keys::of(&queues[at - 1]);
             match serde_json::from_str::<Job>(&body) {
                 Ok(mut job) => {
                     job.attempt += 1;
-                    // By what it is about: after each crash the reconciler pushes a twin, which is delivered for the first time.
-                    let mut noted = redis::pipe();
-                    noted.hdel(keys.waiting(), job.dedup_key()).ignore().hincr(keys.strikes(), job.subject(), 1);
-                    let (strikes,): (u64,) = noted.query_async(&mut self.redis.clone()).await?;
-                    return Ok(Some(Claimed { job, deliveries: deliveries.max(strikes), stream, entry }));
+                    let _: u64 = self.redis.clone().hdel(keys.waiting(), job.dedup_key()).await?;
+                    return Ok(Some(Claimed { job, stream, entry }));
                 }
                 Err(error) => {
                     tracing::error!(%error, body, "A job in Redis is not one of ours: it becomes a dead letter");
@@ -158,14 +152,8 @@ impl Queue {
         Ok(())
     }
 
-    async fn survived(&self, claimed: &Claimed) -> Result<(), QueueError> {
-        let strikes = Keys::of(&claimed.job.queue).strikes();
-        Ok(self.redis.clone().hdel(strikes, claimed.job.subject()).await?)
-    }
-
     /// Done: gone from Redis, and from the dead letters if it was among them.
     pub async fn acknowledge(&self, claimed: &Claimed) -> Result<(), QueueError> {
-        self.survived(claimed).await?;
         let mut call = self.scripts.acknowledge.prepare_invoke();
         call.key(&claimed.stream).key(Keys::of(&claimed.job.queue).dead());
         call.arg(GROUP).arg(&claimed.entry).arg(claimed.job.subject());
@@ -175,18 +163,16 @@ impl Queue {
 
     /// Not begun, or not ended, because this worker stops: somebody else may have it at once.
     pub async fn give_back(&self, claimed: &Claimed) -> Result<(), QueueError> {
-        self.survived(claimed).await?;
         let job = Job { attempt: claimed.job.attempt.saturating_sub(1), ..claimed.job.clone() };
         let mut call = self.scripts.give_back.prepare_invoke();
         call.key(&claimed.stream).key(Keys::of(&job.queue).waiting());
-        call.arg(GROUP).arg(&claimed.entry).arg(text(&job)?).arg(job.dedup_key());
+        call.arg(GROUP).arg(&claimed.entry).arg(text(&job)?).arg(job.dedup_key()).arg(number(job.priority));
         call.invoke_async::<i64>(&mut self.redis.clone()).await?;
         Ok(())
     }
 
     /// Not done: again after `delay`.
     pub async fn retry(&self, claimed: &Claimed, delay: Duration) -> Result<(), QueueError> {
-        self.survived(claimed).await?;
         let mut call = self.scripts.retry.prepare_invoke();
         call.key(&claimed.stream).key(Keys::of(&claimed.job.queue).delayed());
         call.arg(GROUP).arg(&claimed.entry).arg(now_ms() + delay.as_millis() as u64).arg(text(&claimed.job)?);
@@ -202,7 +188,6 @@ impl Queue {
 
     /// Given up: a dead letter.
     pub async fn bury(&self, claimed: &Claimed) -> Result<(), QueueError> {
-        self.survived(claimed).await?;
         let keys = Keys::of(&claimed.job.queue);
         self.end(&claimed.stream, &keys, &claimed.entry, &claimed.job.subject(), &text(&claimed.job)?).await
     }
@@ -284,6 +269,14 @@ impl Queue {
 
 fn text(job: &Job) -> Result<String, QueueError> {
     serde_json::to_string(job).map_err(|error| QueueError::Foreign(error.to_string()))
+}
+
+/// Of a stream, as scripts count them.
+fn number(priority: Priority) -> u8 {
+    match priority {
+        Priority::Interactive => 1,
+        Priority::Backfill => 2,
+    }
 }
 
 fn now_ms() -> u64 {

@@ -9,7 +9,7 @@ pub struct Scripts {
     /// Keys: interactive, backfill, waiting. Arguments: the key of two twins, the job, the number of its stream; and again.
     pub push: Script,
     /// Keys: interactive, backfill, delayed, paused, waiting, dead of a queue; and again. Arguments: group, consumer, silence in
-    /// ms after which a claim is void, now in ms, deliveries that are enough.
+    /// ms after which a claim is void, now in ms.
     pub claim: Script,
     /// Keys: stream, dead. Arguments: group, entry, the subject of the job.
     pub acknowledge: Script,
@@ -17,7 +17,7 @@ pub struct Scripts {
     pub retry: Script,
     /// Keys: stream, dead. Arguments: group, entry, the subject of the job, the job.
     pub bury: Script,
-    /// Keys: stream, waiting. Arguments: group, entry, the job, the key of two twins.
+    /// Keys: stream, waiting. Arguments: group, entry, the job, the key of two twins, the number of the stream.
     pub give_back: Script,
     /// Keys: streams. Arguments: group, silence in ms.
     pub forget: Script,
@@ -38,11 +38,15 @@ impl Scripts {
 }
 
 /// A job whose twin still waits is not pushed: the mark goes when the twin is claimed.
+/// The mark is the number of its stream: one that somebody waits for is not held up by a twin among the backfill, which does nothing
+/// when its turn comes.
 const PUSH: &str = "
 local pushed = 0
 for at = 1, #ARGV, 3 do
-    if redis.call('HSETNX', KEYS[3], ARGV[at], 1) == 1 then
-        redis.call('XADD', KEYS[tonumber(ARGV[at + 2])], '*', 'job', ARGV[at + 1])
+    local stream = tonumber(ARGV[at + 2])
+    if stream < tonumber(redis.call('HGET', KEYS[3], ARGV[at]) or 3) then
+        redis.call('HSET', KEYS[3], ARGV[at], stream)
+        redis.call('XADD', KEYS[stream], '*', 'job', ARGV[at + 1])
         pushed = pushed + 1
     end
 end
@@ -51,7 +55,7 @@ return pushed";
 
 /// What is due of the delayed goes back to the stream of its own priority. Then, in this order: what a dead worker left, new
 /// interactive work of all queues, backfill. Groups are made where Redis is new or was emptied.
-/// Returns queue (from 1), stream, entry, job, deliveries.
+/// Returns queue (from 1), stream, entry, job.
 const CLAIM: &str = "
 local group, consumer, stale, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local function grouped(stream, ...)
@@ -63,10 +67,10 @@ local function grouped(stream, ...)
     if type(reply) == 'table' and reply.err then error(reply.err) end
     return reply
 end
-local function found(queue, stream, entry, deliveries)
+local function found(queue, stream, entry)
     local fields = entry[2]
     for at = 1, #fields, 2 do
-        if fields[at] == 'job' then return { queue, stream, entry[1], fields[at + 1], deliveries } end
+        if fields[at] == 'job' then return { queue, stream, entry[1], fields[at + 1] } end
     end
     redis.call('XACK', stream, group, entry[1])
     redis.call('XDEL', stream, entry[1])
@@ -89,14 +93,12 @@ for priority = 1, 2 do
         local stream = KEYS[(queue - 1) * 6 + priority]
         local left = grouped(stream, 'XAUTOCLAIM', stream, group, consumer, stale, '0', 'COUNT', 1)
         if #left[2] > 0 and left[2][1] then
-            local entry = left[2][1]
-            local pending = redis.call('XPENDING', stream, group, entry[1], entry[1], 1)
-            local claimed = found(queue, stream, entry, pending[1] and pending[1][4] or 1)
+            local claimed = found(queue, stream, left[2][1])
             if claimed then return claimed end
         end
         local fresh = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
         if fresh and fresh[1] and fresh[1][2][1] then
-            local claimed = found(queue, stream, fresh[1][2][1], 1)
+            local claimed = found(queue, stream, fresh[1][2][1])
             if claimed then return claimed end
         end
     end
@@ -120,7 +122,7 @@ redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('XDEL', KEYS[1], ARGV[2])";
 
 const GIVE_BACK: &str = "
-if redis.call('HSETNX', KEYS[2], ARGV[4], 1) == 1 then
+if redis.call('HSETNX', KEYS[2], ARGV[4], ARGV[5]) == 1 then
     redis.call('XADD', KEYS[1], '*', 'job', ARGV[3])
     redis.call('PUBLISH', 'latent:wake', 'pushed')
 end

@@ -1,10 +1,9 @@
 //! `latent config check`: what can be known of the settings without starting anything.
 
-use pipelines::Pipelines;
+use ::pipelines::{Pipelines, QueueRules};
 use tracing_subscriber::EnvFilter;
 
-use crate::compose::definitions;
-use crate::{Settings, grants, plugins};
+use crate::{Settings, grants, pipelines, plugins, video};
 
 /// What is wrong, each with the key that it is about; nothing where all is in order.
 pub fn check(settings: &Settings) -> Vec<String> {
@@ -24,15 +23,17 @@ pub fn check(settings: &Settings) -> Vec<String> {
     if let Err(error) = EnvFilter::try_new(&settings.log.filter) {
         wrong.push(format!("log.filter: {error}"));
     }
-    match definitions(&settings.pipelines) {
-        Ok(definitions) if definitions.is_empty() => {
-            wrong.push(format!("pipelines: {} holds no *.toml", settings.pipelines.display()));
-        }
-        Ok(definitions) => drop(Pipelines::new(definitions)),
-        Err(error) => wrong.push(format!("pipelines: {error:#}")),
+    let rules = pipelines::rules(settings);
+    match Pipelines::open(pipelines::source(settings), QueueRules::default()) {
+        Ok(opened) => wrong.extend(pipelines::known_queues(settings, &opened).err().map(|error| format!("{error:#}"))),
+        Err(mistakes) => wrong.extend(mistakes.iter().map(|mistake| format!("pipelines: {mistake}"))),
     }
+    wrong.extend(rules.err().map(|error| format!("{error:#}")));
     if let Err(error) = plugins::inference(settings) {
         wrong.push(format!("inference: {error:#}"));
+    }
+    if let Err(error) = video::tools(settings) {
+        wrong.push(format!("video: {error}"));
     }
     let ca = &settings.database.ca;
     if !ca.as_os_str().is_empty() && !ca.is_file() {

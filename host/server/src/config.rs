@@ -47,6 +47,7 @@ pub fn load(
     }
     let mut settings: Settings = merged.try_into().map_err(|error: toml::de::Error| at(&layers, &error))?;
     ranges(&settings).map_err(|(key, why)| of(&layers, key.to_owned(), why))?;
+    installed(&settings).map_err(|(key, why)| of(&layers, key, why))?;
     fill_in(&mut settings);
     Ok(settings)
 }
@@ -92,19 +93,42 @@ fn of(layers: &[(String, Table)], key: String, why: String) -> ConfigError {
 /// Numbers that a type allows and a server does not.
 fn ranges(settings: &Settings) -> Result<(), (&'static str, String)> {
     let media = &settings.media;
-    let bounded: [(&'static str, u64, u64, u64); 8] = [
+    let bounded: [(&'static str, u64, u64, u64); 12] = [
         ("database.pool-size", settings.database.pool_size as u64, 1, 1_000),
         ("media.max-megapixels", media.max_megapixels, 1, 10_000),
         ("media.preview", media.preview.into(), 100, 8_000),
         ("media.preview-quality", media.preview_quality.into(), 1, 100),
         ("media.thumbnail", media.thumbnail.into(), 16, 2_000),
         ("media.thumbnail-quality", media.thumbnail_quality.into(), 1, 100),
+        ("video.at-once", settings.video.at_once as u64, 1, 64),
+        ("video.threads", settings.video.threads.into(), 0, 64),
+        ("video.nice", settings.video.nice.try_into().unwrap_or(u64::MAX), 0, 19),
+        ("video.memory", settings.video.memory.0, 256 << 20, 1 << 50),
         ("workers.takeover", settings.workers.takeover, 1, 86_400),
         ("uploads.max-size", settings.uploads.max_size, 1, u64::MAX),
     ];
     for (key, value, least, most) in bounded {
         if !(least..=most).contains(&value) {
             return Err((key, format!("{value} is not between {least} and {most}")));
+        }
+    }
+    let factor = settings.video.seconds_per_second;
+    if !(1.0..=100_000.0).contains(&factor) {
+        return Err(("video.seconds-per-second", format!("{factor} is not between 1 and 100000")));
+    }
+    Ok(())
+}
+
+/// What is approved for an installed plugin stands in the database; the settings only say what may not be.
+fn installed(settings: &Settings) -> Result<(), (String, String)> {
+    for (id, plugin) in settings.plugins.iter().filter(|(_, plugin)| !plugin.is_pinned()) {
+        let set =
+            [("pixels", plugin.pixels), ("http", !plugin.http.is_empty()), ("settings", !plugin.settings.is_empty())];
+        for (key, is_set) in set {
+            if is_set {
+                let why = "is for a plugin with a file; one that is installed gets it by `latent plugin grant`";
+                return Err((format!("plugins.{id}.{key}"), why.to_owned()));
+            }
         }
     }
     Ok(())
@@ -139,7 +163,7 @@ fn from_environment(key: &str, value: &str) -> Table {
 
 /// The keys below these are names that an operator chose; each has the keys of the default one.
 fn pattern<'a>(defaults: &'a Table, path: &str, key: &str) -> Option<&'a Value> {
-    let is_named = path == "storage.backend" || path == "plugins";
+    let is_named = ["storage.backend", "plugins", "queue"].contains(&path);
     defaults.get(key).or_else(|| if is_named { defaults.values().next() } else { None })
 }
 
@@ -148,7 +172,7 @@ fn check(origin: &str, defaults: &Table, given: &Table, path: &str) -> Result<()
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         // What plugins call their models, secrets and settings is theirs.
         let is_plugin = path.starts_with("plugins.") || path.starts_with("storage.backend.");
-        if is_plugin && ["models", "settings", "secrets"].contains(&&**key) {
+        if is_plugin && ["models", "settings", "secrets", "ceiling"].contains(&&**key) {
             continue;
         }
         match (pattern(defaults, path, key), value) {
@@ -201,6 +225,9 @@ fn fill_in(settings: &mut Settings) {
     }
     if settings.plugin_host.cache.as_os_str().is_empty() {
         settings.plugin_host.cache = settings.data_dir.join("compiled");
+    }
+    if settings.video.scratch.as_os_str().is_empty() {
+        settings.video.scratch = settings.data_dir.join("scratch");
     }
     if settings.inference.models.as_os_str().is_empty() {
         settings.inference.models = settings.data_dir.join("models");

@@ -16,15 +16,21 @@ pub fn of_plugin(plugin: &Plugin) -> Result<OperatorGrant> {
         http: plugin.http.clone(),
         secrets: secrets(&plugin.secrets)?,
         settings: plugin.settings.clone(),
-        ceiling: Ceiling {
-            memory: plugin.memory,
-            host_memory: plugin.host_memory,
-            deadline: plugin.deadline,
-            concurrency: plugin.concurrency.map(NonZeroUsize::get),
-            kv: plugin.kv,
-        },
+        ceiling: limits(plugin),
         ..OperatorGrant::default()
     })
+}
+
+/// Numbers that nothing of a plugin exceeds.
+pub fn limits(plugin: &Plugin) -> Ceiling {
+    let ceiling = &plugin.ceiling;
+    Ceiling {
+        memory: plugin.memory.or(ceiling.memory),
+        host_memory: plugin.host_memory.or(ceiling.host_memory),
+        deadline: plugin.deadline.or(ceiling.deadline),
+        concurrency: plugin.concurrency.or(ceiling.concurrency).map(NonZeroUsize::get),
+        kv: plugin.kv.or(ceiling.kv),
+    }
 }
 
 /// Of `[storage.backend.<name>]`, without its folder.
@@ -45,7 +51,8 @@ pub fn of_backend(name: &str, backend: &Backend) -> Result<OperatorGrant> {
     })
 }
 
-fn secrets(named: &BTreeMap<String, Secret>) -> Result<BTreeMap<String, BoundSecret>> {
+/// Their values, from where the settings say.
+pub fn secrets(named: &BTreeMap<String, Secret>) -> Result<BTreeMap<String, BoundSecret>> {
     let bound = named.iter().map(|(name, secret)| {
         let value = value(secret).with_context(|| format!("the secret {name:?}"))?;
         Ok((name.clone(), BoundSecret { value, origin: secret.origin.clone() }))

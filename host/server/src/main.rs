@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use pipelines::RunRequest;
+use server::admin::MoveArgs;
 use server::settings::LogFormat;
 use server::{Role, Settings, config, metrics};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use types::QueueName;
+use types::{AssetId, QueueName};
 
 /// A photo and video library of your own.
 ///
@@ -50,6 +52,21 @@ enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Plugins: installs, approves, upgrades, removes.
+    Plugin {
+        #[command(subcommand)]
+        command: server::plugin::Command,
+    },
+    /// Pipelines: what is done with photos.
+    Pipeline {
+        #[command(subcommand)]
+        command: PipelineCommand,
+    },
+    /// Works on the library, beside a running server or without one.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
     /// Looks at the settings.
     Config {
         #[command(subcommand)]
@@ -68,6 +85,59 @@ enum ModelCommand {
     },
     /// Compares models with their manifests; all that are here unless some are named.
     Verify { names: Vec<String> },
+}
+
+#[derive(Subcommand)]
+enum PipelineCommand {
+    /// Says what is wrong with a file, with those of a folder, or with those of the settings; needs no database.
+    Check { path: Option<PathBuf> },
+    /// Says what a pipeline does, in which order, and how many results are missing or stale and why.
+    Explain {
+        /// All unless said.
+        name: Option<String>,
+        /// What it did to this asset, and what it will do.
+        #[arg(long)]
+        asset: Option<AssetId>,
+    },
+    /// Runs a pipeline over the library or a part of it. A server that runs does the work, or the next that starts.
+    Run {
+        name: String,
+        /// On these assets only; may be said several times.
+        #[arg(long = "asset", value_name = "ID")]
+        assets: Vec<AssetId>,
+        /// Again where there is a result already.
+        #[arg(long)]
+        all: bool,
+        /// Where a result is missing or has failed (default, but for assets by name, which are run in any case).
+        #[arg(long, conflicts_with = "all")]
+        missing: bool,
+        /// These steps only, separated by commas.
+        #[arg(long, value_delimiter = ',')]
+        steps: Vec<String>,
+        /// Only counts the assets.
+        #[arg(long)]
+        dry_run: bool,
+        /// Waits until it is done, and shows how far it is.
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Where bytes live.
+    Storage {
+        #[command(subcommand)]
+        command: StorageCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum StorageCommand {
+    /// Says of each backend what it holds and whether it can be used.
+    Check,
+    /// Moves what lies in one backend to another, verified by hash. What was cut off goes on when it is started again.
+    Move(MoveArgs),
 }
 
 #[derive(Subcommand)]
@@ -95,6 +165,9 @@ fn run(cli: Cli) -> Result<()> {
         Command::Serve => (Role::Serve, Vec::new()),
         Command::Work { queues } => (Role::Work, queues),
         Command::Model { command } => return model(&settings, command),
+        Command::Plugin { command } => return plugin(&settings, command),
+        Command::Pipeline { command } => return pipeline(&settings, command),
+        Command::Admin { command: AdminCommand::Storage { command } } => return storage(&settings, command),
         Command::Config { command: ConfigCommand::Check } => return check(&settings),
         Command::Config { command: ConfigCommand::Print } => {
             print!("{}", config::print(&settings));
@@ -127,6 +200,44 @@ fn model(settings: &Settings, command: ModelCommand) -> Result<()> {
     }
 }
 
+fn plugin(settings: &Settings, command: server::plugin::Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let done = runtime.block_on(server::plugin::run(settings, command));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+fn pipeline(settings: &Settings, command: PipelineCommand) -> Result<()> {
+    if let PipelineCommand::Check { path } = &command {
+        return server::pipelines::check(settings, path.as_deref());
+    }
+    log(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        PipelineCommand::Check { .. } => Ok(()),
+        PipelineCommand::Explain { name, asset } => {
+            runtime.block_on(server::pipelines::explain(settings, name.as_deref(), asset))
+        }
+        PipelineCommand::Run { name, assets, all, missing, steps, dry_run, wait } => {
+            let force = all || !assets.is_empty() && !missing;
+            let assets = Some(assets).filter(|assets| !assets.is_empty());
+            let request = RunRequest { pipeline: name, cause: "manual", steps, force, assets };
+            runtime.block_on(server::pipelines::run(settings, &request, dry_run, wait))
+        }
+    }
+}
+
+fn storage(settings: &Settings, command: StorageCommand) -> Result<()> {
+    log(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    let done = match command {
+        StorageCommand::Check => runtime.block_on(server::admin::check_storage(settings)),
+        StorageCommand::Move(args) => runtime.block_on(server::admin::move_storage(settings, &args)),
+    };
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
 fn log(settings: &Settings) -> Result<()> {
     let filter = EnvFilter::try_new(&settings.log.filter).context("log.filter")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -141,6 +252,7 @@ async fn serve(settings: &Settings, role: Role, queues: Vec<QueueName>) -> Resul
     let handle = metrics::install()?;
     tokio::spawn(metrics::keep_up(handle.clone()));
     let mut signals = Signals::new()?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let running = tokio::select! {
         started = server::start(settings, role, queues, metrics::renderer(handle)) => started?,
         // The services that have started end with us: they get a signal when their parent is gone.
@@ -150,7 +262,12 @@ async fn serve(settings: &Settings, role: Role, queues: Vec<QueueName>) -> Resul
         Some(address) => println!("Latent is ready at http://{address}"),
         None => println!("Latent is ready and works."),
     }
-    signals.next().await;
+    loop {
+        tokio::select! {
+            _ = signals.next() => break,
+            _ = hang_up.recv() => drop(running.reload()),
+        }
+    }
     tracing::info!("Stopping; a second signal stops at once");
     tokio::select! {
         () = running.stop() => Ok(()),

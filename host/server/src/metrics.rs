@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use gallery::Gallery;
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use pipelines::Pipelines;
 use tokio_util::sync::CancellationToken;
 use types::QueueName;
 
@@ -38,12 +39,12 @@ pub async fn keep_up(handle: PrometheusHandle) {
 }
 
 /// Looks at what nobody counts, until `stop`.
-pub async fn watch(gallery: Gallery, queues: Vec<QueueName>, stop: CancellationToken) {
+pub async fn watch(gallery: Gallery, pipelines: Pipelines, stop: CancellationToken) {
     loop {
         memory();
         pool(&gallery);
-        for queue in &queues {
-            depth(&gallery, queue).await;
+        for queue in pipelines.queues() {
+            depth(&gallery, &queue).await;
         }
         tokio::select! {
             () = stop.cancelled() => return,

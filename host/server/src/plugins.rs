@@ -1,18 +1,22 @@
-//! The plugins that look at photos: loads what the settings name, with what they grant.
+//! The plugins that look at photos and videos: loads what the settings name, with what they grant.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gallery::Plugins;
+use gallery::plugins::requests::OperatorCeiling;
+use gallery::plugins::{Manager, ManagerParts, Pinned, quarantine};
 use inference::{Inference, InferenceConfig};
-use plugin_host::{Plugin, PluginHost};
+use plugin_host::{PluginHost, read_manifest};
+use queue::Queue;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::quarantine::InQuarantine;
-use crate::{Settings, grants, quarantine, settings};
+use crate::{Settings, grants, settings};
 
 /// How often models are looked at that nobody runs.
 const LOOK: Duration = Duration::from_secs(5);
@@ -32,35 +36,114 @@ pub fn inference(settings: &Settings) -> Result<Arc<Inference>> {
     })?)
 }
 
-/// Loads every plugin that is enabled. One that cannot be loaded is said in the log and left out: photos are kept without it.
-pub async fn load(settings: &Settings, store: &Store, host: &PluginHost) -> Plugins {
-    let mut plugins = Plugins::default();
-    for (id, plugin) in settings.plugins.iter().filter(|(_, plugin)| plugin.enabled) {
-        match load_one(settings, store, host, id, plugin).await {
-            Ok(loaded) => install(&mut plugins, loaded),
-            Err(error) if error.is::<InQuarantine>() => {
-                tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin is left out");
-                plugins.quarantined.push(id.clone());
-            }
-            Err(error) => tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin cannot be loaded"),
-        }
+/// What the settings pin and what they allow at most, and where `run` is the word, the pinned ones loaded. One that cannot be
+/// loaded is said in the log and left out: photos are kept without it.
+pub async fn manager(
+    settings: &Settings,
+    store: Store,
+    host: PluginHost,
+    inference: &Inference,
+    queue: Option<Queue>,
+    run: bool,
+) -> Manager {
+    let mut pinned = Vec::new();
+    for (id, plugin) in settings.plugins.iter().filter(|(_, plugin)| plugin.is_pinned()) {
+        pinned.push(pin(settings, &store, &host, id, plugin, run).await);
     }
-    plugins
+    let ceilings = settings.plugins.iter().filter(|(_, plugin)| !plugin.is_pinned());
+    Manager::new(ManagerParts {
+        store,
+        host: Arc::new(host),
+        pinned,
+        ceilings: ceilings.map(|(id, plugin)| (id.clone(), ceiling(id, plugin))).collect(),
+        models: inference.manifests().iter().map(|manifest| manifest.name.clone()).collect(),
+        queue,
+    })
 }
 
-async fn load_one(
+async fn pin(
     settings: &Settings,
     store: &Store,
     host: &PluginHost,
     id: &str,
     plugin: &settings::Plugin,
-) -> Result<Arc<Plugin>> {
+    run: bool,
+) -> Pinned {
+    let mut pinned = Pinned {
+        id: id.to_owned(),
+        enabled: plugin.enabled,
+        source: format!("settings: {}", plugin.file.display()),
+        manifest: None,
+        digest: String::new(),
+        changed_at: jiff::Timestamp::UNIX_EPOCH,
+        granted: granted(plugin),
+        plugin: None,
+        error: None,
+    };
+    if let Err(error) = fill(settings, store, host, plugin, run && plugin.enabled, &mut pinned).await {
+        if plugin.enabled {
+            tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin cannot be loaded");
+        }
+        pinned.error = Some(format!("{error:#}"));
+    }
+    pinned
+}
+
+async fn fill(
+    settings: &Settings,
+    store: &Store,
+    host: &PluginHost,
+    plugin: &settings::Plugin,
+    run: bool,
+    pinned: &mut Pinned,
+) -> Result<()> {
     let path = file(settings, &plugin.file);
     let wasm = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let loaded = quarantine::load(store, host, wasm.into(), &grants::of_plugin(plugin)?).await?;
-    let found = &loaded.manifest().id;
-    anyhow::ensure!(found == id, "{} is {found}: write [plugins.{found:?}]", path.display());
-    Ok(loaded)
+    if let Ok(changed_at) = path.metadata()?.modified().map(jiff::Timestamp::try_from) {
+        pinned.changed_at = changed_at.unwrap_or_default();
+    }
+    let manifest = read_manifest(&wasm)?;
+    let found = manifest.id.clone();
+    anyhow::ensure!(found == pinned.id, "{} is {found}: write [plugins.{found:?}]", path.display());
+    pinned.digest = hex::encode(Sha256::digest(&wasm));
+    pinned.manifest = Some(manifest);
+    if run {
+        pinned.plugin = Some(quarantine::load(store, host, wasm.into(), &grants::of_plugin(plugin)?).await?);
+    }
+    Ok(())
+}
+
+fn ceiling(id: &str, plugin: &settings::Plugin) -> OperatorCeiling {
+    let secrets = grants::secrets(&plugin.secrets).unwrap_or_else(|error| {
+        tracing::error!(plugin = id, error = format!("{error:#}"), "A plugin gets no secrets");
+        BTreeMap::new()
+    });
+    OperatorCeiling {
+        pixels: plugin.ceiling.pixels,
+        http: plugin.ceiling.http.clone(),
+        secrets,
+        models: plugin.models.clone(),
+        limits: grants::limits(plugin),
+        is_off: !plugin.enabled,
+    }
+}
+
+/// In the shape of requests, to be put into words.
+fn granted(plugin: &settings::Plugin) -> Map<String, Value> {
+    let limits = grants::limits(plugin);
+    let all = json!({
+        "models": plugin.models,
+        "pixels": plugin.pixels,
+        "http": plugin.http,
+        "secrets": plugin.secrets.keys().collect::<Vec<_>>(),
+        "kv": limits.kv,
+        "memory": limits.memory,
+        "host-memory": limits.host_memory,
+        "deadline": limits.deadline,
+        "concurrency": limits.concurrency,
+    });
+    let Value::Object(all) = all else { return Map::new() };
+    all.into_iter().filter(|(_, value)| !value.is_null() && *value != Value::Bool(false)).collect()
 }
 
 /// A bare name is one of the kit's.
@@ -69,15 +152,6 @@ fn file(settings: &Settings, file: &Path) -> PathBuf {
         return file.to_path_buf();
     }
     settings.kit.join("plugins").join(file).with_extension("wasm")
-}
-
-/// The first of a kind does the work; the others can be named by pipelines.
-fn install(plugins: &mut Plugins, plugin: Arc<Plugin>) {
-    match (plugin.face_detector(), plugin.embedder()) {
-        (Some(detector), _) if plugins.face_detector.is_none() => plugins.face_detector = Some(detector),
-        (_, Some(embedder)) if plugins.embedder.is_none() => plugins.embedder = Some(embedder),
-        _ => plugins.others.push(plugin),
-    }
 }
 
 /// Gives back the memory of models that nobody runs, until `stop`.

@@ -20,7 +20,10 @@ pub struct Settings {
     pub redis: Redis,
     pub storage: Storage,
     pub media: Media,
+    pub video: Video,
     pub workers: Workers,
+    /// By the queue's name.
+    pub queue: BTreeMap<String, Queue>,
     pub uploads: Uploads,
     pub inference: Inference,
     pub plugin_host: PluginHost,
@@ -116,6 +119,34 @@ pub struct Media {
     pub thumbnail_quality: u8,
 }
 
+/// ffmpeg and its bounds.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Video {
+    pub ffmpeg: PathBuf,
+    pub ffprobe: PathBuf,
+    /// Transcodes at once.
+    pub at_once: usize,
+    pub threads: u32,
+    pub nice: i32,
+    pub memory: ByteSize,
+    pub acceleration: Acceleration,
+    pub device: PathBuf,
+    pub look_limit: Time,
+    pub transcode_limit: Time,
+    pub seconds_per_second: f64,
+    pub scratch: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acceleration {
+    None,
+    Nvenc,
+    Qsv,
+    Vaapi,
+}
+
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Workers {
@@ -125,6 +156,18 @@ pub struct Workers {
     pub takeover: u64,
     /// Seconds.
     pub grace: u64,
+}
+
+/// When a queue works, and how many of its jobs at once.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Queue {
+    /// Empty: always.
+    pub active: String,
+    /// Empty: that of this machine.
+    pub time_zone: String,
+    /// 0: as many as the worker has.
+    pub concurrency: usize,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -142,11 +185,13 @@ pub struct PluginHost {
     pub cache: PathBuf,
 }
 
-/// An installed plugin that looks at photos, and what it is granted.
+/// A plugin that looks at photos. With a file: pinned, and what it is granted. Without: a ceiling for one that is installed by
+/// `latent plugin` or in the page.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Plugin {
-    /// The name of a file in kit/plugins, without `.wasm`, or a path.
+    /// The name of a file in kit/plugins, without `.wasm`, or a path. Empty: not pinned.
+    #[serde(default)]
     pub file: PathBuf,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -179,6 +224,37 @@ pub struct Plugin {
     /// The plugin's own.
     #[serde(default)]
     pub settings: serde_json::Map<String, serde_json::Value>,
+    /// For one that is not pinned: what may not be approved.
+    #[serde(default)]
+    pub ceiling: Ceiling,
+}
+
+/// What nobody can approve for a plugin, whatever it asks for.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ceiling {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<bool>,
+    /// The only origins that can be approved; those at private addresses have to stand here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<Vec<HttpOrigin>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_memory: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroUsize>,
+}
+
+impl Plugin {
+    /// Does it stand in the settings alone?
+    pub fn is_pinned(&self) -> bool {
+        !self.file.as_os_str().is_empty()
+    }
 }
 
 fn yes() -> bool {

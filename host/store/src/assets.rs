@@ -50,8 +50,9 @@ pub struct StoredFile {
     pub size: i64,
     pub checksum: Vec<u8>,
     pub modified: Timestamp,
-    /// The asset that this is a derivative of.
-    pub made_from: Option<AssetId>,
+    pub asset: AssetId,
+    /// The kind of a derivative; `None`: the original.
+    pub kind: Option<String>,
 }
 
 /// `None` leaves a field as it is.
@@ -160,19 +161,20 @@ impl Store {
 
     /// The original of an asset.
     pub async fn original(&self, id: AssetId) -> Result<Option<StoredFile>> {
-        self.stored_file("a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
+        self.stored_file(id, None, "a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
     }
 
-    /// `preview`, `thumbnail` or `fullsize` of an asset.
+    /// `preview`, `thumbnail`, `fullsize` or `encoded-video` of an asset.
     pub async fn derivative(&self, id: AssetId, kind: &str) -> Result<Option<StoredFile>> {
         let from =
             "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
-        let file = self.stored_file(from, &[&id.0, &kind]).await?;
-        Ok(file.map(|file| StoredFile { made_from: Some(id), ..file }))
+        self.stored_file(id, Some(kind), from, &[&id.0, &kind]).await
     }
 
     async fn stored_file(
         &self,
+        asset: AssetId,
+        kind: Option<&str>,
         from: &str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Option<StoredFile>> {
@@ -188,12 +190,19 @@ impl Store {
             modified: row.get(4),
             location: row.get(5),
             size: row.get(6),
-            made_from: None,
+            asset,
+            kind: kind.map(str::to_owned),
         }))
     }
 
-    /// Changes assets of this owner; returns the ids that were changed.
-    pub async fn update_assets(&self, owner: UserId, ids: &[AssetId], changes: &AssetChanges) -> Result<Vec<AssetId>> {
+    /// Changes assets of this owner; returns the ids that were changed. `tell`: pipelines on `asset.updated` hear of it.
+    pub async fn update_assets(
+        &self,
+        owner: UserId,
+        ids: &[AssetId],
+        changes: &AssetChanges,
+        tell: bool,
+    ) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
@@ -223,18 +232,28 @@ impl Store {
                 .execute(&statement, &[&changed, &changes.description, &changes.rating.is_some(), &rating])
                 .await?;
         }
+        if tell {
+            let statement = transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (asset_id, trigger, is_new) SELECT id, 'asset.updated', false FROM unnest($1::uuid[]) id",
+                )
+                .await?;
+            transaction.execute(&statement, &[&changed]).await?;
+        }
         transaction.commit().await?;
         Ok(changed.into_iter().map(AssetId).collect())
     }
 
-    /// Moves assets of this owner into the trash or out of it; returns the ids that were moved.
+    /// Moves assets of this owner, with the videos that belong to photos among them, into the trash or out of it; returns the ids
+    /// that were moved.
     pub async fn set_trashed(&self, owner: UserId, ids: &[AssetId], at: Option<Timestamp>) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
                 "UPDATE asset SET deleted_at = $3
-                 WHERE owner_id = $1 AND id = ANY($2) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
+                 WHERE owner_id = $1 AND (id = ANY($2) OR id IN (SELECT live_photo_video_id FROM asset
+                    WHERE owner_id = $1 AND id = ANY($2))) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
                  RETURNING id",
             )
             .await?;
@@ -298,7 +317,7 @@ impl Store {
         let statement = client
             .prepare_cached(
                 "SELECT u.id, u.name, count(a.id) FILTER (WHERE a.type = 'IMAGE'),
-                    count(a.id) FILTER (WHERE a.type = 'VIDEO'),
+                    count(a.id) FILTER (WHERE a.type = 'VIDEO' AND a.visibility <> 'hidden'),
                     coalesce(sum(a.file_size) FILTER (WHERE a.type = 'IMAGE'), 0)::bigint,
                     coalesce(sum(a.file_size) FILTER (WHERE a.type = 'VIDEO'), 0)::bigint, u.quota_bytes
                  FROM app_user u LEFT JOIN asset a ON a.owner_id = u.id WHERE u.deleted_at IS NULL

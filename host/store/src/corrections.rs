@@ -1,5 +1,6 @@
 //! What somebody said about when and where a photo was taken. The metadata step leaves it alone from then on.
 
+use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use types::{AssetId, UserId};
 use uuid::Uuid;
@@ -24,6 +25,63 @@ pub struct Position {
     pub city: Option<String>,
     pub state: Option<String>,
     pub country: Option<String>,
+}
+
+/// What is known of a new asset from elsewhere than its file, as if its owner had said it.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    pub taken: Option<SaidTaken>,
+    pub position: Option<Position>,
+    pub description: Option<String>,
+    /// 0 to 5.
+    pub rating: Option<i16>,
+}
+
+/// When a new asset was taken, and in which time zone.
+#[derive(Debug, Clone)]
+pub struct SaidTaken {
+    pub created: Timestamp,
+    /// On the clock on the wall there.
+    pub local: civil::DateTime,
+    pub time_zone: String,
+}
+
+/// Writes what is said of an asset that the transaction inserts; its times are in its row already.
+pub(crate) async fn insert_said(transaction: &Transaction<'_>, asset: AssetId, said: &Said) -> Result<()> {
+    let Said { taken, position, description, rating } = said;
+    let by_hand: Vec<&str> =
+        [taken.as_ref().map(|_| "date"), position.as_ref().map(|_| "place")].into_iter().flatten().collect();
+    if by_hand.is_empty() && description.is_none() && rating.is_none() {
+        return Ok(());
+    }
+    let (created, zone) = taken.as_ref().map(|taken| (taken.created, &taken.time_zone)).unzip();
+    let place = position.as_ref();
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO asset_exif (asset_id, date_time_original, time_zone, latitude, longitude, city, state, country,
+                description, rating, by_hand)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, ''), $10, $11)",
+        )
+        .await?;
+    transaction
+        .execute(
+            &statement,
+            &[
+                &asset.0,
+                &created,
+                &zone,
+                &place.map(|place| place.latitude),
+                &place.map(|place| place.longitude),
+                &place.and_then(|place| place.city.as_deref()),
+                &place.and_then(|place| place.state.as_deref()),
+                &place.and_then(|place| place.country.as_deref()),
+                description,
+                rating,
+                &by_hand,
+            ],
+        )
+        .await?;
+    Ok(())
 }
 
 impl Store {

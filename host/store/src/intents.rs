@@ -152,16 +152,20 @@ impl Store {
     }
 }
 
-/// Does another upload, or an asset, mean this very place? And may one come to mean it, that does not know yet where it lies?
+/// Does another upload, an asset, or what was made of it mean this very place? And may one come to mean it, that does not know yet where it lies?
 async fn claims_of_others(transaction: &Transaction<'_>, garbage: &Garbage, location: &str) -> Result<(bool, bool)> {
     let statement = transaction
         .prepare_cached(
-            "SELECT EXISTS (SELECT FROM blob_intent WHERE id <> $1 AND state <> 'garbage' AND location = $2),
+            "SELECT EXISTS (SELECT FROM blob_intent WHERE id <> $1 AND state <> 'garbage' AND location = $2)
+                    OR EXISTS (SELECT FROM asset_file WHERE asset_id = $4 AND location = $2)
+                    OR EXISTS (SELECT FROM person WHERE id = $4 AND thumbnail_location = $2),
                 EXISTS (SELECT FROM blob_intent
                     WHERE id <> $1 AND state = 'pending' AND location IS NULL AND object_key = $3)",
         )
         .await?;
-    let row = transaction.query_one(&statement, &[&garbage.id.0, &location, &garbage.object_key]).await?;
+    // Of what is made from photos, the key is the id of the row that names it; it has no intent once it is named.
+    let named_by = garbage.object["key"].as_str().and_then(|key| key.parse::<Uuid>().ok());
+    let row = transaction.query_one(&statement, &[&garbage.id.0, &location, &garbage.object_key, &named_by]).await?;
     Ok((row.get(0), row.get(1)))
 }
 

@@ -2,9 +2,11 @@
 
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
+use serde_json::Value;
 use types::{AssetId, PersonId, UserId};
 use uuid::Uuid;
 
+use crate::deleted::to_outbox;
 use crate::faces::{UNDECIDED, lock_people, mark_stale};
 use crate::intents::to_garbage;
 use crate::{Result, Store};
@@ -20,13 +22,20 @@ pub struct Removed {
 impl Store {
     /// Removes these assets of the owner and gives the quota back. Originals, derivatives and thumbnails of people that showed
     /// them become garbage; a person that nobody decided anything about and that is on no other photo goes too.
-    pub async fn delete_assets_forever(&self, owner: UserId, assets: &[AssetId]) -> Result<Removed> {
-        let ids: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
+    /// `facts`: what pipelines are told of those that went.
+    pub async fn delete_assets_forever(
+        &self,
+        owner: UserId,
+        assets: &[AssetId],
+        facts: &[(AssetId, Value)],
+    ) -> Result<Removed> {
+        let mut ids: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         lock_people(&transaction, owner.0).await?;
         let statement = transaction.prepare_cached("SELECT FROM app_user WHERE id = $1 FOR NO KEY UPDATE").await?;
         transaction.execute(&statement, &[&owner.0]).await?;
+        ids.extend(moving_parts(&transaction, owner.0, &ids).await?);
         let statement = transaction
             .prepare_cached(
                 "SELECT f.location FROM asset_file f JOIN asset a ON a.id = f.asset_id
@@ -55,6 +64,8 @@ impl Store {
             .prepare_cached("UPDATE app_user SET used_bytes = greatest(used_bytes - $2, 0) WHERE id = $1")
             .await?;
         transaction.execute(&statement, &[&owner.0, &freed]).await?;
+        let gone_ids: Vec<Uuid> = gone.iter().map(|row| row.get(0)).collect();
+        to_outbox(&transaction, &gone_ids, facts).await?;
         let people = tidy_people(&transaction, owner.0, &seen, &mut garbage).await?;
         to_garbage(&transaction, owner.0, &garbage).await?;
         transaction.commit().await?;
@@ -70,6 +81,19 @@ impl Store {
         let rows = client.query(&statement, &[&then, &limit]).await?;
         Ok(rows.iter().map(|row| (UserId(row.get(0)), AssetId(row.get(1)))).collect())
     }
+}
+
+/// The videos that belong to photos among these, and to no other photo.
+async fn moving_parts(transaction: &Transaction<'_>, owner: Uuid, assets: &[Uuid]) -> Result<Vec<Uuid>> {
+    let statement = transaction
+        .prepare_cached(
+            "SELECT DISTINCT a.live_photo_video_id FROM asset a
+             WHERE a.owner_id = $1 AND a.id = ANY($2) AND a.live_photo_video_id IS NOT NULL
+               AND NOT EXISTS (SELECT FROM asset o
+                 WHERE o.live_photo_video_id = a.live_photo_video_id AND NOT o.id = ANY($2))",
+        )
+        .await?;
+    Ok(transaction.query(&statement, &[&owner, &assets]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Who is seen on these assets, in whatever way.

@@ -215,25 +215,23 @@ impl Store {
         Ok(rows.iter().map(|row| (AssetId(row.get(0)), row.get(1), row.get(2))).collect())
     }
 
-    /// Forgets results, so that the steps run again: of every asset, or of those that failed. Those assets are open from now on.
-    /// Returns how many.
-    pub async fn forget_steps(&self, pipeline: &str, steps: &[String], only_failed: bool) -> Result<u64> {
+    /// Something happened to these assets: the pipeline runs on them from its beginning.
+    pub async fn reopen_assets(&self, pipeline: &str, assets: &[AssetId]) -> Result<()> {
+        let ids: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "WITH forgotten AS (
-                    DELETE FROM step_result WHERE pipeline = $1 AND step = ANY($2) AND (status = 'failed' OR NOT $3)
-                    RETURNING asset_id
-                 )
-                 INSERT INTO asset_open AS o (pipeline, asset_id) SELECT DISTINCT $1, asset_id FROM forgotten
+                "WITH forgotten AS (DELETE FROM step_result WHERE pipeline = $1 AND asset_id = ANY($2))
+                 INSERT INTO asset_open AS o (pipeline, asset_id) SELECT $1, id FROM asset WHERE id = ANY($2)
                  ON CONFLICT (pipeline, asset_id) DO UPDATE SET round = o.round + 1",
             )
             .await?;
-        Ok(client.execute(&statement, &[&pipeline, &steps, &only_failed]).await?)
+        client.execute(&statement, &[&pipeline, &ids]).await?;
+        Ok(())
     }
 }
 
-fn columns(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {
+pub(crate) fn columns(wanted: &[Wanted]) -> (Vec<&str>, Vec<&str>) {
     wanted.iter().map(|wanted| (&*wanted.step, &*wanted.recipe)).unzip()
 }
 

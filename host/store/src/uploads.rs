@@ -4,6 +4,7 @@ use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
+use crate::corrections::{Said, insert_said};
 use crate::{Result, Store};
 
 /// What an upload inserts.
@@ -28,6 +29,8 @@ pub struct NewAsset {
     pub is_favorite: bool,
     pub duration_ms: Option<i32>,
     pub live_photo_video: Option<AssetId>,
+    /// Committed with it: an upload that was acknowledged has lost nothing of what came with it.
+    pub said: Said,
 }
 
 /// How the last step of an upload ended.
@@ -63,6 +66,7 @@ impl Store {
             transaction.commit().await?;
             return Ok(Committed::Duplicate(AssetId(existing.get(0))));
         }
+        insert_said(&transaction, new.id, &new.said).await?;
         let (limit, used): (Option<i64>, i64) = (quota.get(0), quota.get(1));
         if limit.is_some_and(|limit| used + new.file_size > limit) {
             transaction.rollback().await?;
@@ -76,6 +80,15 @@ impl Store {
         let statement =
             transaction.prepare_cached("UPDATE app_user SET used_bytes = used_bytes + $2 WHERE id = $1").await?;
         transaction.execute(&statement, &[&new.owner.0, &new.file_size]).await?;
+        if let Some(video) = new.live_photo_video {
+            // The part that moves is not seen beside its photo.
+            let statement = transaction
+                .prepare_cached(
+                    "UPDATE asset SET visibility = 'hidden' WHERE id = $1 AND owner_id = $2 AND type = 'VIDEO'",
+                )
+                .await?;
+            transaction.execute(&statement, &[&video.0, &new.owner.0]).await?;
+        }
         let statement =
             transaction.prepare_cached("INSERT INTO outbox (asset_id, trigger) VALUES ($1, 'asset.created')").await?;
         transaction.execute(&statement, &[&new.id.0]).await?;
@@ -95,19 +108,20 @@ impl Store {
     }
 
     /// The original of an asset lies at `to` from now on, if it still was at `from`; what is at `from` becomes garbage. `false`:
-    /// it was not, or the intent is lost, and what is at `to` is garbage.
+    /// it was not, or the intent is lost, and what is at `to` is garbage. `filed_under`: where its path says another date.
     pub async fn move_original(
         &self,
         asset: AssetId,
         intent: IntentId,
         (from, to): (&str, &str),
-        filed_under: civil::DateTime,
+        filed_under: Option<civil::DateTime>,
     ) -> Result<bool> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "UPDATE asset SET original_path = $3, filed_under = $4 WHERE id = $1 AND original_path = $2 RETURNING owner_id",
+                "UPDATE asset SET original_path = $3, filed_under = coalesce($4, filed_under)
+                 WHERE id = $1 AND original_path = $2 RETURNING owner_id",
             )
             .await?;
         let moved = transaction.query_opt(&statement, &[&asset.0, &from, &to, &filed_under]).await?;

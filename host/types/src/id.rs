@@ -74,4 +74,6 @@ ids! {
     IntentId,
     /// A unit of work in the queue.
     JobId,
+    /// A run of a pipeline over many assets.
+    RunId,
 }

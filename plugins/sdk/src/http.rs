@@ -2,7 +2,7 @@
 
 use crate::Result;
 pub use crate::bindings::latent::plugin::blob::Blob;
-pub use crate::bindings::latent::plugin::http::{Body, Request, Response, send, send_all};
+pub use crate::bindings::latent::plugin::http::{Body, Request, Response, send, send_all, wait};
 
 impl Request {
     /// Without headers, for an answer that comes from that very address.

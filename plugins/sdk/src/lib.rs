@@ -11,6 +11,7 @@
 #[doc(hidden)]
 #[rustfmt::skip]
 pub mod bindings;
+pub mod blob;
 pub mod config;
 pub mod embedding;
 pub mod faces;
@@ -19,9 +20,11 @@ pub mod image;
 pub mod inference;
 pub mod kv;
 pub mod log;
+pub mod names;
 pub mod secrets;
 pub mod storage;
 pub mod tensor;
+pub mod transcoding;
 
 #[doc(hidden)]
 pub mod instance;

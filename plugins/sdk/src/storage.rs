@@ -58,6 +58,14 @@ pub trait Storage: Sized {
     fn check(&self) -> Result<(), Error>;
     /// Bytes used and free, where the backend knows.
     fn usage(&self) -> Result<Option<(u64, u64)>, Error>;
+    /// The text that [`Storage::mark`] left, if there is one. A plugin with a directory needs neither: the host sees to its marker.
+    fn marker(&self) -> Result<Option<String>, Error> {
+        Err(Error::Unsupported("this storage has no marker of its own".into()))
+    }
+    /// Leaves a text that says whose the place is.
+    fn mark(&self, _text: String) -> Result<(), Error> {
+        Err(Error::Unsupported("this storage has no marker of its own".into()))
+    }
 }
 
 /// Exports a [`Storage`] as a plugin.
@@ -94,6 +102,12 @@ macro_rules! export_storage {
                 }
                 fn presign(location: String, expires_ms: u64) -> Result<Option<String>, Error> {
                     with(|plugin| plugin.presign(location, expires_ms))
+                }
+                fn marker() -> Result<Option<String>, Error> {
+                    with(|plugin| plugin.marker())
+                }
+                fn mark(text: String) -> Result<(), Error> {
+                    with(|plugin| plugin.mark(text))
                 }
                 fn check() -> Result<(), Error> {
                     with(|plugin| plugin.check())

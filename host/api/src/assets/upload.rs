@@ -61,14 +61,8 @@ pub async fn upload_asset(
         }
         form.take(&state, user, field).await?;
     }
-    let sidecar = form.sidecar.take();
     let (arriving, fields) = form.finish()?;
-    let uploaded = state.gallery.upload(user, arriving, fields).await?;
-    // Of a photo that was there before, what is known of it stays.
-    if let (Uploaded::Created(id), Some(sidecar)) = (&uploaded, sidecar) {
-        state.gallery.apply_sidecar(user, *id, &sidecar).await?;
-    }
-    Ok(answer(uploaded))
+    Ok(answer(state.gallery.upload(user, arriving, fields).await?))
 }
 
 /// immich-go sends the checksum first and tolerates that the answer comes before the body was read.
@@ -191,6 +185,7 @@ impl Form {
             visibility: self.visibility,
             duration_ms: self.duration_ms,
             live_photo_video: self.live_photo_video,
+            sidecar: self.sidecar,
         };
         Ok((arriving, fields))
     }

@@ -15,6 +15,8 @@ use crate::instance::{Answer, HostState, OPEN_ANSWERS, no_room};
 /// Requests of one `send-all`, and how many of them may be under way.
 const MOST: usize = 64;
 const MOST_AT_ONCE: usize = 16;
+/// Between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 type Ready = Result<(Asked, Sending), Error>;
 type Sent = Result<(Answered, AnswerCharge), Error>;
@@ -84,6 +86,13 @@ impl Host for HostState {
             });
         }
         Ok(answers)
+    }
+
+    async fn wait(&mut self, ms: u32) -> wasmtime::Result<()> {
+        let wait = Duration::from_millis(ms.into()).min(LONGEST_WAIT);
+        // The call's own deadline ends it, if that is nearer: the guest is told by what it does next.
+        let _ = self.in_time(tokio::time::sleep(wait)).await;
+        Ok(())
     }
 }
 
