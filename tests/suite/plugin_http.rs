@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -495,9 +495,9 @@ async fn a_body_that_nobody_reads_is_not_fetched() {
     let blob = probe.storage.get("a", 0, None).await.unwrap();
     assert_eq!(blob.next(0, 10).await.unwrap(), &b"xxxxxxxxxx"[..]);
     // Buffers of two sockets and one of ours.
-    let mut last = u64::MAX;
+    let last = AtomicU64::new(u64::MAX);
     let sent = tests::eventually("the server is told to wait", async || {
-        let before = std::mem::replace(&mut last, server.sent());
+        let before = last.swap(server.sent(), Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(50)).await;
         (before == server.sent()).then_some(before)
     })
