@@ -171,11 +171,6 @@ async fn handle(
     answered
 }
 
-/// Named: of a closure, rustc does not see that the future that holds it can be sent.
-fn broken_body(error: s3s::StdError) -> std::io::Error {
-    std::io::Error::other(error)
-}
-
 async fn pass(
     service: S3Service,
     request: Request<Incoming>,
@@ -183,8 +178,7 @@ async fn pass(
 ) -> Result<Response<Body>, std::io::Error> {
     let answer = service.call(request.map(s3s::Body::from)).await;
     let answer = answer.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
-    let (head, body) = answer.into_parts();
-    let body = body.map_err(broken_body);
+    let (head, body) = plain(answer).into_parts();
     Ok(match fault {
         Some(Fault::Lose) => return Err(std::io::Error::other("lost")),
         Some(Fault::Cut(after)) => {
@@ -201,8 +195,12 @@ async fn pass(
             }
             Response::from_parts(head, full(whole))
         }
-        _ => Response::from_parts(head, body.boxed_unsync()),
+        _ => Response::from_parts(head, body),
     })
+}
+
+fn plain(answer: s3s::HttpResponse) -> Response<Body> {
+    answer.map(|body| body.map_err(|error| std::io::Error::other(error.to_string())).boxed_unsync())
 }
 
 impl Shared {
