@@ -90,11 +90,10 @@ fn angle(text: &str, digits: usize) -> Option<f64> {
     let number = &text[1..];
     let whole = number.find('.').unwrap_or(number.len());
     let part = |from: usize, to: usize| number.get(from..to)?.parse::<f64>().ok();
-    let value = match whole.checked_sub(digits)? {
-        0 => number.parse().ok()?,
-        2 => part(0, digits)? + part(digits, number.len())? / 60.0,
-        4 => part(0, digits)? + part(digits, digits + 2)? / 60.0 + part(digits + 2, number.len())? / 3600.0,
-        // Android writes degrees without leading zeros.
+    let value = match whole.checked_sub(digits) {
+        Some(2) => part(0, digits)? + part(digits, number.len())? / 60.0,
+        Some(4) => part(0, digits)? + part(digits, digits + 2)? / 60.0 + part(digits + 2, number.len())? / 3600.0,
+        // Degrees; some write them without leading zeros.
         _ => number.parse().ok()?,
     };
     Some(sign * value).filter(|value| value.is_finite())
