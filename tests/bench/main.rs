@@ -47,6 +47,7 @@ mod thumbs;
 mod tiny_model;
 mod transcode;
 mod twin;
+#[allow(dead_code, reason = "the plugin also encodes whole paths")]
 #[path = "../../plugins/storage-s3/src/uri.rs"]
 mod uri;
 

@@ -171,9 +171,9 @@ async fn handle(
     answered
 }
 
-/// A function rather than a closure: the compiler does not see that one takes errors of every lifetime.
-fn broken(error: Box<dyn std::error::Error + Send + Sync>) -> std::io::Error {
-    std::io::Error::other(error.to_string())
+/// Named: of a closure, rustc does not see that the future that holds it can be sent.
+fn broken_body(error: s3s::StdError) -> std::io::Error {
+    std::io::Error::other(error)
 }
 
 async fn pass(
@@ -184,7 +184,7 @@ async fn pass(
     let answer = service.call(request.map(s3s::Body::from)).await;
     let answer = answer.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
     let (head, body) = answer.into_parts();
-    let body = body.map_err(broken);
+    let body = body.map_err(broken_body);
     Ok(match fault {
         Some(Fault::Lose) => return Err(std::io::Error::other("lost")),
         Some(Fault::Cut(after)) => {

@@ -382,6 +382,11 @@ impl Feeder {
         }
     }
 
+    /// Ends its connections to the database, before that is stopped.
+    pub fn close(&self) {
+        self.store().close();
+    }
+
     pub(crate) fn gallery(&self) -> &Gallery {
         &self.gallery
     }

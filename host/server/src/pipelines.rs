@@ -101,6 +101,7 @@ pub fn check(settings: &Settings, path: Option<&Path>) -> Result<()> {
 pub async fn explain(settings: &Settings, name: Option<&str>, asset: Option<AssetId>) -> Result<()> {
     let (feeder, services) = compose::feeder(settings).await?;
     let explained = explained(&feeder, name, asset).await;
+    feeder.close();
     stop(services).await;
     print!("{}", explained?);
     Ok(())
@@ -130,6 +131,7 @@ pub async fn run(settings: &Settings, request: &RunRequest, dry_run: bool, wait:
         eprintln!("No server runs: this is not waited for.");
     }
     let ran = run_with(&feeder, request, dry_run, wait && !is_alone).await;
+    feeder.close();
     stop(services).await;
     ran
 }
