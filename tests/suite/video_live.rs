@@ -164,3 +164,39 @@ async fn a_photo_that_lies_about_a_video_is_a_photo() {
         assert!(asset["thumbhash"].is_string(), "{offset}");
     }
 }
+
+#[test]
+fn apples_identifier_is_read_and_a_note_that_lies_is_not() {
+    let read = |note: &[u8]| {
+        let exif = Exif { orientation: 1, maker_note: Some(note.to_vec()), ..Exif::default() };
+        media::metadata(&photos::encoded_jpeg(16, 16, 1, Some(&exif))).content_id
+    };
+    let good = apple_note("45D22A1C-6A3B-4F4E");
+    assert_eq!(read(&good).as_deref(), Some("45D22A1C-6A3B-4F4E"));
+    for cut in 5..good.len() - 1 {
+        assert_eq!(read(&good[..cut]), None, "{cut}");
+    }
+    // Its kind, its length and its place: one byte of each is another.
+    for (at, byte) in [(19, 7), (20, 0xff), (24, 0xff), (27, 0xff), (35, 0xff)] {
+        let mut lying = good.clone();
+        lying[at] = byte;
+        assert_eq!(read(&lying), None, "byte {at}");
+    }
+}
+
+#[test]
+fn a_video_inside_a_photo_ends_where_its_boxes_end() {
+    let boxed = |kind: &[u8; 4], len: usize| {
+        let mut bytes = (len as u32).to_be_bytes().to_vec();
+        bytes.extend(kind);
+        bytes.resize(len, 0);
+        bytes
+    };
+    const MARKER: &[u8] = b"MotionPhoto_Data";
+    let video = [boxed(b"ftyp", 24), boxed(b"moov", 100), boxed(b"mdat", 300)].concat();
+    let photo = [vec![0xff; 1000], MARKER.to_vec(), video.clone(), b"\0\0\0\x01SEFH\x6b".to_vec()].concat();
+    assert_eq!(media::motion_video(&photo), Some(1016..1016 + video.len()));
+    assert_eq!(media::motion_video(&photo[..1100]), None, "it is cut off before its movie");
+    let lying = [vec![0xff; 1000], MARKER.to_vec(), b"no video at all, but long enough".repeat(20)].concat();
+    assert_eq!(media::motion_video(&lying), None);
+}

@@ -302,3 +302,39 @@ fn memory_is_bounded_and_said_to_be() {
     let error = tools(|_| {}).transcode(&work, &cancelled, &mut |_| {}).unwrap_err();
     assert!(matches!(error, VideoError::Cancelled), "{error}");
 }
+
+#[test]
+fn places_are_read_in_all_notations_and_dates_with_their_offsets() {
+    let read = |tags: &str| {
+        let how = "-f lavfi -i color=red:s=32x32:d=0.1 -- -c:v mpeg4 -movflags +use_metadata_tags";
+        let (_, info) = probed(&make("a.mov", &format!("{how} {tags}")));
+        info.metadata()
+    };
+    let place = |text: &str| {
+        let metadata = read(&format!("-metadata com.apple.quicktime.location.ISO6709={text}"));
+        metadata.latitude.zip(metadata.longitude)
+    };
+    for (text, latitude, longitude) in [
+        ("+52.0116+004.3571+010.0/", 52.0116, 4.3571),
+        ("-33.8688+151.2093/", -33.8688, 151.2093),
+        ("+5200.696-00421.426/", 52.0116, -4.3571),
+        ("+520041.76+0042125.56/", 52.0116, 4.3571),
+        ("+52.0116+4.3571/", 52.0116, 4.3571),
+    ] {
+        let (lat, lon) = place(text).unwrap_or_else(|| panic!("{text} is no place"));
+        assert!((lat - latitude).abs() < 1e-3 && (lon - longitude).abs() < 1e-3, "{text}: {lat} {lon}");
+    }
+    for nothing in ["+", "52+4", "+00.0000+000.0000/", "+95.0+004.0/", "+52.01", "+é+ü/", "++/"] {
+        assert_eq!(place(nothing), None, "{nothing}");
+    }
+    let date = |text: &str| read(&format!("-metadata com.apple.quicktime.creationdate={text}"));
+    let metadata = date("2024-03-15T12:00:00+0100");
+    assert_eq!(metadata.taken_local.unwrap().to_string(), "2024-03-15T12:00:00");
+    assert_eq!(metadata.taken_at.unwrap().to_string(), "2024-03-15T11:00:00Z");
+    assert_eq!(metadata.time_zone.as_deref(), Some("UTC+01:00"));
+    for nothing in ["2024", "yesterday", "1904-01-01T00:00:00"] {
+        assert_eq!(date(nothing).taken_at, None, "{nothing}");
+    }
+    let metadata = read("-metadata creation_time=2024-03-15T11:00:00Z");
+    assert_eq!(metadata.taken_at.unwrap().to_string(), "2024-03-15T11:00:00Z");
+}

@@ -289,22 +289,3 @@ fn step(preset: Preset) -> usize {
 fn preset_name(preset: Preset) -> &'static str {
     PRESETS.iter().find(|(_, known)| *known == preset).map_or("medium", |(name, _)| name)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sides_become_even_and_never_larger() {
-        let fit = |width, height, most: Option<(u32, u32)>| {
-            let most = most.map(|(width, height)| Size { width, height });
-            let Size { width, height } = fitted(Size { width, height }, most);
-            (width, height)
-        };
-        assert_eq!(fit(129, 97, None), (130, 98));
-        assert_eq!(fit(1920, 1080, Some((1280, 720))), (1280, 720));
-        assert_eq!(fit(1080, 1920, Some((720, 1280))), (720, 1280));
-        assert_eq!(fit(320, 240, Some((1280, 720))), (320, 240));
-        assert_eq!(fit(1, 4000, Some((16, 16))), (2, 16));
-    }
-}

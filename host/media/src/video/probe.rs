@@ -168,6 +168,12 @@ impl VideoTools {
         let files = [file];
         let call = self.probing(args, &files, limit);
         let said = Self::collect(&call, MOST_SAID, cancel).map_err(|error| match error {
+            VideoError::Failed { why, .. } if why.contains("not on whitelist") => {
+                VideoError::Unreadable("its format is none that videos have here".into())
+            }
+            VideoError::Failed { why, .. } if why.starts_with("Invalid data found") => {
+                VideoError::Unreadable("its bytes are in no format that is known".into())
+            }
             VideoError::Failed { why, .. } => VideoError::Unreadable(why),
             other => other,
         })?;
