@@ -45,6 +45,7 @@ mod smart;
 mod tensor;
 mod thumbs;
 mod tiny_model;
+mod transcode;
 mod twin;
 #[allow(dead_code, reason = "the plugin also encodes whole paths")]
 #[path = "../../plugins/storage-s3/src/uri.rs"]
@@ -90,6 +91,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("call", call::overhead),
     ("faces", paths::faces),
     ("storage", crossing::storage),
+    ("transcode", transcode::beside_ffmpeg),
     ("s3", bucket::throughput),
     ("move", bucket::moving),
     ("search", search::nearest),

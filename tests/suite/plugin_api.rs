@@ -90,7 +90,7 @@ async fn an_administrator_does_everything_and_the_server_runs_it_at_once() {
     assert_eq!(running(&app).as_deref(), Some("1.0.0"), "what ran runs on");
     let listed = ann.call("listPlugins", json!({})).await.ok();
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["latent.clip-search", "latent.face-detection", ID]);
+    assert_eq!(ids, ["latent.clip-search", "latent.face-detection", "latent.transcoding", ID]);
     assert_eq!((&listed[0]["pinned"], &listed[0]["health"]["state"]), (&json!(true), &json!("disabled")));
     ann.call("removePlugin", json!({})).await.ok();
     assert_eq!(running(&app), None);
@@ -195,7 +195,7 @@ async fn immichs_clients_find_plugins_and_their_methods() {
         list.as_array().unwrap().iter().map(|one| one[name].as_str().unwrap().to_owned()).collect()
     };
     let all = bob.get("/plugins").await.ok();
-    assert_eq!(names(all, "id"), ["latent.clip-search", "latent.face-detection", ID]);
+    assert_eq!(names(all, "id"), ["latent.clip-search", "latent.face-detection", "latent.transcoding", ID]);
     assert_eq!(names(bob.get("/plugins?enabled=true").await.ok(), "id"), [ID]);
     assert_eq!(names(bob.get("/plugins?title=Example%20faces&version=2.0.0").await.ok(), "id"), Vec::<String>::new());
     let methods = bob.get(&format!("/plugins/methods?pluginName={ID}&$type=AssetV1&trigger=AssetCreate")).await.ok();

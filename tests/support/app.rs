@@ -114,9 +114,12 @@ impl TestApp {
             ("LATENT__STORAGE__BACKEND__MAIN__FILES", self.library().display().to_string()),
             ("LATENT__WORKERS__TAKEOVER", self.settings.workers.takeover.to_string()),
         ];
-        for name in ["LATENT__PLUGINS__LATENT.FACE-DETECTION__ENABLED", "LATENT__PLUGINS__LATENT.CLIP-SEARCH__ENABLED"]
-        {
-            environment.push((name, "false".to_owned()));
+        for (name, id) in [
+            ("LATENT__PLUGINS__LATENT.FACE-DETECTION__ENABLED", "latent.face-detection"),
+            ("LATENT__PLUGINS__LATENT.CLIP-SEARCH__ENABLED", "latent.clip-search"),
+            ("LATENT__PLUGINS__LATENT.TRANSCODING__ENABLED", "latent.transcoding"),
+        ] {
+            environment.push((name, self.settings.plugins[id].enabled.to_string()));
         }
         environment
     }

@@ -9,6 +9,7 @@ pub mod origin;
 pub mod photos;
 mod program;
 pub mod s3;
+pub mod videos;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

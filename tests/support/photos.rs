@@ -69,6 +69,8 @@ pub struct Exif {
     /// Degrees.
     pub gps: Option<(f64, f64)>,
     pub make: Option<&'static str>,
+    /// What a maker writes for itself.
+    pub maker_note: Option<Vec<u8>>,
 }
 
 impl Exif {
@@ -82,6 +84,9 @@ impl Exif {
         let mut exif = Directory::default();
         exif.text(0x9003, self.taken);
         exif.text(0x9011, self.offset);
+        if let Some(note) = &self.maker_note {
+            exif.0.push((0x927c, 7, note.len() as u32, note.clone()));
+        }
         let mut gps = Directory::default();
         if let Some((latitude, longitude)) = self.gps {
             gps.text(1, Some(if latitude < 0.0 { "S" } else { "N" }));

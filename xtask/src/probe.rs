@@ -33,6 +33,8 @@ const BUILD: &[Need] = &[
         there: || succeeds("python3", &["-m", "pip", "--version"]),
         apt: &["python3", "python3-pip"],
     },
+    // Not of the build: whoever serves has videos.
+    Need { what: "ffmpeg", there: || program("ffmpeg") && program("ffprobe"), apt: &["ffmpeg"] },
     Need { what: "node with npm", there: || program("node") && program("npm"), apt: &["nodejs", "npm"] },
 ];
 

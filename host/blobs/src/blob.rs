@@ -128,6 +128,17 @@ impl Blob {
         }
     }
 
+    /// The open file of a blob that is all of it, for those who hand it to another process.
+    pub fn as_file(&self) -> Option<Arc<File>> {
+        match &self.source {
+            Source::File { file, offset: 0, len, .. } => {
+                let is_all = file.metadata().is_ok_and(|metadata| metadata.len() == *len);
+                is_all.then(|| file.clone())
+            }
+            _ => None,
+        }
+    }
+
     /// Bytes held in memory: what a budget has to count.
     pub fn resident_len(&self) -> usize {
         match &self.source {

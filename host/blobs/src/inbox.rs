@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{Blob, StorageError};
 
 /// Held by whoever makes or sweeps folders.
-const GATE: &str = "lock";
+pub(crate) const GATE: &str = "lock";
 
 /// A folder of files that are arriving at this process. Processes that share a storage have one each.
 #[derive(Debug)]
@@ -97,11 +97,11 @@ impl Drop for Inbox {
     }
 }
 
-fn lock_file(path: &Path) -> io::Result<File> {
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-fn occupy(dir: &Path) -> io::Result<File> {
+pub(crate) fn occupy(dir: &Path) -> io::Result<File> {
     fs::create_dir_all(dir)?;
     let held = lock_file(&dir.join(GATE))?;
     flock(&held, FlockOperation::NonBlockingLockExclusive)?;
@@ -109,7 +109,7 @@ fn occupy(dir: &Path) -> io::Result<File> {
 }
 
 /// Removes the folders that nobody holds. The gate is held: nobody is between making one and holding it.
-fn sweep(parent: &Path) -> io::Result<()> {
+pub(crate) fn sweep(parent: &Path) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let dir = entry.path();

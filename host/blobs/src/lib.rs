@@ -5,9 +5,11 @@ mod blob;
 mod inbox;
 mod locations;
 mod resume;
+mod scratch;
 mod storage;
 
 pub use blob::Blob;
 pub use inbox::{Inbox, InboxWriter, Received};
 pub use locations::Blobs;
+pub use scratch::Scratch;
 pub use storage::{BlobClass, Object, StorageBackend, StorageError, Stored};

@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use blobs::{Blob, StorageError};
 use store::accounts::User;
 use store::assets::{Asset, AssetChanges, AssetError, StoredFile};
+use store::videos::ENCODED;
 use types::{AssetId, Visibility};
 
 use crate::ingest::THUMBNAILS;
+use crate::videos::TRANSCODING;
 use crate::{Event, Gallery, GalleryError, Result};
 
 /// What is asked of one asset's bytes.
@@ -74,6 +76,10 @@ impl Gallery {
         if file.kind.is_none() {
             return self.read(&file.location, offset, len).await;
         }
+        // Large: it is not read from its beginning to be looked at.
+        if file.kind.as_deref() == Some(ENCODED) {
+            return self.read(&file.location, offset, len).await;
+        }
         // Derivatives are small and not written as carefully as originals: a power cut may leave one that is cut off or empty.
         let blob = self.read(&file.location, 0, None).await?;
         if i64::try_from(blob.len()) == Ok(file.size) {
@@ -86,7 +92,10 @@ impl Gallery {
     async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
         let asset = file.asset;
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
-        self.store().forget_derivatives(asset, THUMBNAILS).await?;
+        match file.kind.as_deref() == Some(ENCODED) {
+            true => self.store().forget_derivatives(asset, &[ENCODED], TRANSCODING).await?,
+            false => self.store().forget_derivatives(asset, &["preview", "thumbnail", "fullsize"], THUMBNAILS).await?,
+        }
         self.0.outbox.notify_one();
         Err(GalleryError::NotFound("Asset media not found".into()))
     }

@@ -28,7 +28,7 @@ pub const ALL: &[&str] = &[
     "ingest.ended",
 ];
 
-/// Points that other walks reach: people, dates that are corrected, and what goes for ever.
+/// Points that other walks reach: people, dates that are corrected, what goes for ever, and videos.
 pub const BEYOND: &[&str] = &[
     "person.thumbnail-cut",
     "person.thumbnail-put",
@@ -42,6 +42,15 @@ pub const BEYOND: &[&str] = &[
     "move.committed",
     "delete.committed",
     "sweep.deleted",
+    "motion.intent",
+    "motion.put",
+    "motion.located",
+    "motion.committed",
+    "transcode.started",
+    "transcode.intent",
+    "transcode.put",
+    "transcode.located",
+    "transcode.saved",
 ];
 
 struct Chosen {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use store::assets::Asset;
 use store::derivatives::NewFile;
 use store::exif::Exif;
-use types::AssetId;
+use types::{AssetId, Size, Visibility};
 
 use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
@@ -52,14 +52,21 @@ impl Gallery {
 
     /// Its clients are told of a new asset when it has a thumbnail, or when it is clear that there will be none: once.
     pub async fn announce(&self, asset: &Asset, pipeline: &str) -> Result<()> {
-        if self.store().announce(asset.id, pipeline).await? {
+        // The part of a photo that moves is not seen beside it.
+        if self.store().announce(asset.id, pipeline).await? && asset.visibility != Visibility::Hidden {
             self.events().publish(Event::UploadReady { owner: asset.owner, asset: asset.id });
         }
         Ok(())
     }
 
     /// What the camera wrote, and the place that follows from it. The original moves to where its date says.
-    pub async fn save_metadata(&self, asset: &Asset, metadata: Metadata, size: Option<(u32, u32)>) -> Result<()> {
+    /// `video`: size and frames a second of a video.
+    pub async fn save_metadata(
+        &self,
+        asset: &Asset,
+        metadata: Metadata,
+        video: Option<(Size, Option<f64>)>,
+    ) -> Result<()> {
         let position = metadata.latitude.zip(metadata.longitude);
         // The first search reads a list of the world's towns: not on a thread that serves others.
         let place = match position {
@@ -91,13 +98,16 @@ impl Gallery {
             rating: metadata.rating,
             time_zone: metadata.time_zone,
             date_time_original: Some(created),
-            width: size.map(|(width, _)| side(width)),
-            height: size.map(|(_, height)| side(height)),
+            width: video.map(|(size, _)| side(size.width)),
+            height: video.map(|(size, _)| side(size.height)),
             projection_type: None,
-            fps: None,
+            fps: video.and_then(|(_, fps)| fps),
         };
         let local = self.store().save_exif(asset.id, &exif, created, local).await?;
         failpoint::hit("ingest.metadata-saved");
+        if let Some(content_id) = metadata.content_id {
+            self.pair_live_photo(asset, &content_id).await?;
+        }
         match local {
             Some(local) => self.file_by_date(asset, local).await,
             None => Ok(()),

@@ -18,6 +18,7 @@ mod sweeper;
 pub mod timeline;
 pub mod trash;
 pub mod uploads;
+pub mod videos;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -54,11 +55,13 @@ pub struct GallerySettings {
     pub lease: Duration,
     /// Days after which what lies in the trash goes for ever.
     pub trash_days: u32,
+    /// `None`: videos are kept and cannot be looked at.
+    pub video: Option<Arc<videos::VideoWork>>,
 }
 
 impl Default for GallerySettings {
     fn default() -> Self {
-        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30 }
+        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30, video: None }
     }
 }
 

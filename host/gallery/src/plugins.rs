@@ -13,7 +13,7 @@ mod view;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use plugin_host::{Embedder, FaceDetector, Plugin};
+use plugin_host::{Embedder, FaceDetector, Plugin, Transcoder};
 
 use crate::people::FaceSpace;
 use crate::search::{EmbeddingSpace, TextEmbedder};
@@ -33,6 +33,8 @@ pub struct Plugins {
     pub face_detector: Option<FaceDetector>,
     /// Also the one that understands the texts of searches.
     pub embedder: Option<Embedder>,
+    /// Says what is to be made of videos.
+    pub transcoder: Option<Transcoder>,
     /// That pipelines may name beside these, as fallbacks for instance.
     pub others: Vec<Arc<Plugin>>,
 }
@@ -42,11 +44,16 @@ pub struct Plugins {
 pub enum Looker {
     Faces(FaceDetector),
     Embedder(Embedder),
+    Transcoder(Transcoder),
 }
 
 impl Plugins {
     /// The first of a kind does the work; the others can be named by pipelines.
     pub fn add(&mut self, plugin: Arc<Plugin>) {
+        if let Some(transcoder) = plugin.transcoder().filter(|_| self.transcoder.is_none()) {
+            self.transcoder = Some(transcoder);
+            return;
+        }
         match (plugin.face_detector(), plugin.embedder()) {
             (Some(detector), _) if self.face_detector.is_none() => self.face_detector = Some(detector),
             (_, Some(embedder)) if self.embedder.is_none() => self.embedder = Some(embedder),
@@ -66,16 +73,24 @@ impl Plugins {
         if let Some(embedder) = self.embedder.as_ref().filter(|embedder| is_meant(embedder.plugin())) {
             return Some(Looker::Embedder(embedder.clone()));
         }
+        if let Some(transcoder) = self.transcoder.as_ref().filter(|transcoder| is_meant(transcoder.plugin())) {
+            return Some(Looker::Transcoder(transcoder.clone()));
+        }
         let plugin = self.others.iter().find(|plugin| is_meant(plugin))?;
         let faces = plugin.face_detector().map(Looker::Faces);
-        faces.or_else(|| plugin.embedder().map(Looker::Embedder))
+        let faces = faces.or_else(|| plugin.embedder().map(Looker::Embedder));
+        faces.or_else(|| plugin.transcoder().map(Looker::Transcoder))
     }
 }
 
 impl Plugins {
     /// The ids of all that pipelines may name.
     pub fn ids(&self) -> Vec<String> {
-        let own = [self.face_detector.as_ref().map(FaceDetector::plugin), self.embedder.as_ref().map(Embedder::plugin)];
+        let own = [
+            self.face_detector.as_ref().map(FaceDetector::plugin),
+            self.embedder.as_ref().map(Embedder::plugin),
+            self.transcoder.as_ref().map(Transcoder::plugin),
+        ];
         let all = own.into_iter().flatten().chain(&self.others);
         all.map(|plugin| plugin.manifest().id.clone()).collect()
     }
@@ -86,6 +101,7 @@ impl Looker {
         match self {
             Self::Faces(detector) => detector.plugin(),
             Self::Embedder(embedder) => embedder.plugin(),
+            Self::Transcoder(transcoder) => transcoder.plugin(),
         }
     }
 }
@@ -116,7 +132,12 @@ impl Gallery {
     }
 
     /// From now on photos are looked at by these; what they find other than those before is made by the next backfill.
-    pub fn set_plugins(&self, plugins: Plugins) {
+    pub fn set_plugins(&self, mut plugins: Plugins) {
+        if self.video().is_err() {
+            // What nobody here can make need not be planned.
+            plugins.transcoder = None;
+            plugins.others.retain(|plugin| plugin.transcoder().is_none());
+        }
         let texts = plugins.embedder.clone().map(|embedder| Arc::new(Texts(embedder)) as Arc<dyn TextEmbedder>);
         *self.installed().write().unwrap_or_else(PoisonError::into_inner) = plugins;
         self.search().set_embedder(texts);

@@ -1,6 +1,6 @@
 //! The trash, and what goes for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::ToSpan as _;
 use store::accounts::User;
@@ -37,7 +37,9 @@ impl Gallery {
             }
         };
         let assets = self.store().set_trashed(user.id, ids, None).await?;
-        let count = assets.len();
+        // The videos of photos that move come back with them, and are not counted.
+        let asked: HashSet<&AssetId> = ids.iter().collect();
+        let count = assets.iter().filter(|asset| asked.contains(asset)).count();
         self.events().publish(Event::AssetsRestored { owner: user.id, assets });
         Ok(count)
     }

@@ -105,10 +105,8 @@ impl Gallery {
             return Err(GalleryError::Invalid("File is empty".into()));
         }
         let (kind, mime_type) = recognise(&arriving.head, &fields.file_name)?;
-        if let Some(video) = fields.live_photo_video
-            && self.store().owned(user.id, &[video]).await?.is_empty()
-        {
-            return Err(GalleryError::Invalid("Live photo video not found".into()));
+        if let Some(video) = fields.live_photo_video {
+            self.check_live_photo_video(user, video).await?;
         }
         let received = arriving.writer.finish().await?;
         failpoint::hit("upload.received");
@@ -127,6 +125,14 @@ impl Gallery {
             }
         }
         Err(GalleryError::Io(std::io::Error::other("the upload lost its lease three times: is the storage that slow?")))
+    }
+
+    async fn check_live_photo_video(&self, user: &User, video: AssetId) -> Result<()> {
+        match self.store().asset(video).await?.filter(|asset| asset.owner == user.id) {
+            Some(asset) if asset.kind == AssetType::Video => Ok(()),
+            Some(_) => Err(GalleryError::Invalid("Live photo video must be a video".into())),
+            None => Err(GalleryError::Invalid("Live photo video not found".into())),
+        }
     }
 
     async fn try_commit(
@@ -241,7 +247,28 @@ impl Gallery {
                 times = (at, local);
             }
         }
+        if kind == AssetType::Video
+            && let Some((at, local)) = self.video_times(received).await?
+        {
+            times = (at, local);
+        }
         Ok(times)
+    }
+}
+
+impl Gallery {
+    /// A video that cannot be read is kept under the date that its client says.
+    async fn video_times(&self, received: &Received) -> Result<Option<(Timestamp, civil::DateTime)>> {
+        let Some(work) = &self.0.parts.settings.video else { return Ok(None) };
+        let file = work.scratch.spool(received.blob()?).await?;
+        let metadata = match work.look(move |tools, cancel| tools.tags(&file, cancel)).await {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                tracing::debug!(%error, "A video that arrives does not say when it was taken");
+                return Ok(None);
+            }
+        };
+        Ok(metadata.taken_at.zip(metadata.taken_local))
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Metadata {
     pub time_zone: Option<String>,
     /// The instant; where no zone is known, the wall-clock time is taken for UTC.
     pub taken_at: Option<Timestamp>,
+    /// What the photo and the video of one Live Photo have in common.
+    pub content_id: Option<String>,
 }
 
 /// Reads the metadata of an image. What is missing, damaged or of another format is simply not there.
@@ -75,6 +77,10 @@ fn read_exif(exif: &Exif, metadata: &mut Metadata) {
     if metadata.latitude.is_none() || metadata.longitude.is_none() {
         (metadata.latitude, metadata.longitude) = (None, None);
     }
+    metadata.content_id = exif
+        .get_field(Tag::MakerNote, In::PRIMARY)
+        .and_then(|field| if let Value::Undefined(note, _) = &field.value { Some(note) } else { None })
+        .and_then(|note| crate::live::content_id(note));
     read_dates(exif, metadata);
 }
 
@@ -164,11 +170,11 @@ fn raw_text(exif: &Exif, tag: Tag) -> Option<String> {
 }
 
 /// Characters of a name or a model, and of a description.
-const LONGEST_TEXT: usize = 1_000;
-const LONGEST_DESCRIPTION: usize = 20_000;
+pub(crate) const LONGEST_TEXT: usize = 1_000;
+pub(crate) const LONGEST_DESCRIPTION: usize = 20_000;
 
 /// Without what no text is: cameras pad with NUL, which PostgreSQL's text cannot hold, and a hostile file may be all text.
-fn clean(text: &str, longest: usize) -> Option<String> {
+pub(crate) fn clean(text: &str, longest: usize) -> Option<String> {
     let is_text = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
     let text: String = text.chars().filter(is_text).take(longest).collect();
     let text = text.trim();

@@ -44,7 +44,11 @@ pub fn thumbnails(bytes: &[u8], spec: &ThumbnailSpec, limits: &Limits) -> Result
     let raw = raw(bytes, Some(spec.preview), limits)?;
     let source = if raw.orientation >= 5 { Size { width: raw.full.height, height: raw.full.width } } else { raw.full };
     let to = shorter_side(raw.size, spec.preview);
-    let pixels = finish(raw, to)?;
+    of_pixels(finish(raw, to)?, source, spec)
+}
+
+/// The same of pixels that have the preview's size already.
+pub(crate) fn of_pixels(pixels: Pixels, source: Size, spec: &ThumbnailSpec) -> Result<Thumbnails, MediaError> {
     let small = resize(&pixels, shorter_side(pixels.size(), spec.thumbnail), Fit::Stretch, Filter::Lanczos3)?;
     Ok(Thumbnails {
         preview_jpeg: encode(&pixels, Codec::Jpeg, spec.preview_quality)?,
@@ -56,7 +60,7 @@ pub fn thumbnails(bytes: &[u8], spec: &ThumbnailSpec, limits: &Limits) -> Result
 }
 
 /// `size` scaled so that its shorter side is `short`, never up, no side below 1 or above 16,383 (WebP's limit).
-fn shorter_side(size: Size, short: u32) -> Size {
+pub(crate) fn shorter_side(size: Size, short: u32) -> Size {
     let shorter = f64::from(size.width.min(size.height));
     let longer = f64::from(size.width.max(size.height));
     let scale = (f64::from(short) / shorter).min(1.0).min(16_383.0 / longer);

@@ -18,6 +18,7 @@ mod settle;
 mod source;
 mod suggest;
 mod trigger;
+mod video;
 mod worker;
 
 pub use condition::Condition;

@@ -76,6 +76,12 @@ impl<'a> Plan<'a> {
         queues
     }
 
+    /// Steps of other queues that could go on now, and their recipes.
+    pub fn ready_elsewhere(&self, queue: &QueueName) -> Vec<(&'a Step, String)> {
+        let ready = self.due.iter().filter(|step| step.queue != *queue && self.is_ready(step));
+        ready.filter_map(|step| Some((*step, self.recipes.get(&*step.id)?.clone()))).collect()
+    }
+
     /// Everything that shall have ended, with its recipe.
     pub fn wanted(&self) -> Vec<Wanted> {
         let wanted = |(step, recipe): (&&str, &String)| Wanted { step: (*step).to_owned(), recipe: recipe.clone() };

@@ -1,7 +1,8 @@
 //! Recipes: what makes a result the same or another one. A changed recipe is done again, an unchanged one never.
 
-use gallery::Plugins;
 use gallery::ingest::{METADATA, THUMBNAILS};
+use gallery::videos::TRANSCODING;
+use gallery::{Looker, Plugins};
 use sha2::{Digest as _, Sha256};
 
 use crate::definition::{Settable, Step, Use};
@@ -9,6 +10,7 @@ use crate::definition::{Settable, Step, Use};
 /// Counted up when the same photo gives another result.
 const METADATA_REVISION: u32 = 1;
 const THUMBNAILS_REVISION: u32 = 1;
+const TRANSCODING_REVISION: u32 = 1;
 
 /// The recipe of a step, as it stands in `step_result`. `None`: its plugin is not installed.
 pub fn recipe(step: &Step, spec: &media::ThumbnailSpec, plugins: &Plugins) -> Option<String> {
@@ -24,8 +26,11 @@ pub fn recipe(step: &Step, spec: &media::ThumbnailSpec, plugins: &Plugins) -> Op
             format!("set/{favorite}/{}/{rating}", visibility.map_or("", |visibility| visibility.as_str()))
         }
         Use::Log(message) => format!("log/{:x}", u32::from_be_bytes(first(&Sha256::digest(message)))),
-        // What it sees is the preview: another size may be another result.
-        Use::Plugin(name) => format!("{}/{}", plugins.named(name)?.plugin().recipe(), spec.preview),
+        Use::Plugin(name) => match plugins.named(name)? {
+            Looker::Transcoder(plan) => format!("{TRANSCODING}{TRANSCODING_REVISION}/{}", plan.plugin().recipe()),
+            // What it sees is the preview: another size may be another result.
+            other => format!("{}/{}", other.plugin().recipe(), spec.preview),
+        },
     })
 }
 
@@ -42,7 +47,8 @@ pub fn difference(old: &str, new: &str) -> String {
         let (id, revision) = rest.rsplit_once('/')?;
         Some([id, revision, models, settings, preview].map(str::to_owned))
     };
-    let is_ours = |recipe: &str| [METADATA, THUMBNAILS, "set/", "log/"].iter().any(|ours| recipe.starts_with(ours));
+    let is_ours =
+        |recipe: &str| [METADATA, THUMBNAILS, TRANSCODING, "set/", "log/"].iter().any(|ours| recipe.starts_with(ours));
     let (Some(before), Some(now)) = (parts(old), parts(new)) else { return "it was another recipe".into() };
     if is_ours(old) || is_ours(new) {
         return match old.starts_with(THUMBNAILS) && new.starts_with(THUMBNAILS) {

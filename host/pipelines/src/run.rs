@@ -54,9 +54,11 @@ pub struct Later {
 #[derive(Default)]
 pub struct Seen {
     original: Option<Bytes>,
-    preview: Option<Pixels>,
+    pub(crate) preview: Option<Pixels>,
     /// How steps before this one ended.
     steps: Map<String, Value>,
+    /// The step that is run.
+    pub(crate) step: String,
 }
 
 /// Processes that began a step and died, after which the file is taken for what kills them.
@@ -104,6 +106,7 @@ impl Tools {
                 Err(error) => return Err(later(error)),
             }
         }
+        self.skip_what_does_not_concern(request, &mut plan, &asset).await.map_err(later)?;
         let is_handed_over = self.hand_over(request, &plan).await.map_err(later)?;
         if let Some(round) = progress.round.filter(|_| !is_handed_over) {
             let closed = self.gallery.store().close_asset(asset.id, pipeline, &plan.wanted(), round).await;
@@ -148,7 +151,7 @@ impl Tools {
         Err(later(failure))
     }
 
-    async fn write_down(
+    pub(crate) async fn write_down(
         &self,
         request: &Request<'_>,
         step: &Step,
@@ -213,7 +216,10 @@ impl Tools {
                 return Ok(Outcome::Skipped);
             }
         }
+        seen.step.clone_from(&step.id);
         let outcome = match &step.uses {
+            Use::Metadata if asset.kind == AssetType::Video => self.video_metadata(asset).await?,
+            Use::Thumbnails if asset.kind == AssetType::Video => self.video_thumbnails(asset, seen).await?,
             Use::Metadata => self.metadata(asset, seen).await?,
             Use::Thumbnails => self.thumbnails(asset, seen).await?,
             Use::Set(settable) => self.set(settable, asset).await?,
@@ -246,13 +252,23 @@ impl Tools {
     }
 
     async fn metadata(&self, asset: &Asset, seen: &mut Seen) -> Result<Outcome, GalleryError> {
-        let metadata = if asset.kind == AssetType::Image {
-            let bytes = self.original(asset, seen).await?.clone();
-            self.darkroom.run(move || media::metadata(&bytes)).await?
-        } else {
-            media::Metadata::default()
-        };
+        if asset.kind != AssetType::Image {
+            self.gallery.save_metadata(asset, media::Metadata::default(), None).await?;
+            return Ok(Outcome::Done);
+        }
+        let bytes = self.original(asset, seen).await?.clone();
+        let read = bytes.clone();
+        let (metadata, motion) = self
+            .darkroom
+            .run(move || {
+                let motion = media::motion_video(&read).map(|range| read.slice(range));
+                (media::metadata(&read), motion)
+            })
+            .await?;
         self.gallery.save_metadata(asset, metadata, None).await?;
+        if let Some(video) = motion.filter(|_| asset.live_photo_video.is_none()) {
+            self.gallery.keep_motion_video(asset, video).await?;
+        }
         Ok(Outcome::Done)
     }
 
@@ -283,6 +299,9 @@ impl Tools {
         plugins: &Plugins,
     ) -> Result<Outcome, Failure> {
         let looker = plugins.named(name).ok_or_else(|| Failure::Missing(name.to_owned()))?;
+        if let Looker::Transcoder(transcoder) = &looker {
+            return self.transcode(transcoder, asset, &seen.step).await;
+        }
         let Some(preview) = self.preview(asset, seen).await? else { return Ok(Outcome::Skipped) };
         let failed = |error| Failure::Plugin { id: looker.plugin().manifest().id.clone(), error };
         let nothing = || failed(PluginError::Other("it gave no result".into()));
@@ -298,6 +317,8 @@ impl Tools {
                 let space = gallery::plugins::embedding_space(embedder);
                 self.gallery.search().save_embedding(asset.id, &space, &vector).await?;
             }
+            // It looks at the original, see above.
+            Looker::Transcoder(_) => {}
         }
         Ok(Outcome::Done)
     }

@@ -18,6 +18,7 @@ pub mod lent {
                 import latent:plugin/image@0.1.0;
                 import latent:plugin/tensor@0.1.0;
                 import latent:plugin/inference@0.1.0;
+                import latent:plugin/media@0.1.0;
             }
         ",
         world: "latent:host/lent",
@@ -85,6 +86,21 @@ pub mod embedder {
             "latent:plugin/image": crate::bindings::lent::latent::plugin::image,
             "latent:plugin/tensor": crate::bindings::lent::latent::plugin::tensor,
             "latent:plugin/inference": crate::bindings::lent::latent::plugin::inference,
+        },
+    });
+}
+
+pub mod transcoder {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "transcoder",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "latent:plugin/types": crate::bindings::lent::latent::plugin::types,
+            "latent:plugin/log": crate::bindings::lent::latent::plugin::log,
+            "latent:plugin/config": crate::bindings::lent::latent::plugin::config,
+            "latent:plugin/media": crate::bindings::lent::latent::plugin::media,
         },
     });
 }

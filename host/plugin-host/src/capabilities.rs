@@ -15,10 +15,11 @@ mod tensor;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Result, bail};
 
-use crate::bindings::lent::latent::plugin::{self as lent, types};
+use crate::bindings::lent::latent::plugin::{self as lent, media, types};
 use crate::instance::HostState;
 
 impl types::Host for HostState {}
+impl media::Host for HostState {}
 
 /// Links an interface; only those that a plugin's world has are linked.
 pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> Result<Linker<HostState>> {
@@ -39,6 +40,7 @@ pub(crate) fn linker(engine: &Engine, interfaces: &[&str]) -> Result<Linker<Host
             "image" => lent::image::add_to_linker::<HostState, Own>(to, |state| state)?,
             "tensor" => lent::tensor::add_to_linker::<HostState, Own>(to, |state| state)?,
             "inference" => lent::inference::add_to_linker::<HostState, Own>(to, |state| state)?,
+            "media" => media::add_to_linker::<HostState, Own>(to, |state| state)?,
             other => bail!("the host does not lend {other}"),
         }
     }

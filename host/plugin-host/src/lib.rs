@@ -27,6 +27,7 @@ mod secrets;
 mod storage;
 mod text;
 mod traffic;
+mod transcoder;
 mod units;
 mod worlds;
 
@@ -46,6 +47,7 @@ pub use manifest::{MANIFEST_SECTION, Manifest, read_manifest};
 pub use plugin::Plugin;
 pub use secrets::{BoundSecret, SecretText};
 pub use traffic::Traffic;
+pub use transcoder::Transcoder;
 pub use units::{ByteSize, Time};
 
 /// Where a host keeps what it compiled, and how much it may run at once.

@@ -129,7 +129,7 @@ impl Plugin {
     /// say what it is would fail later, where nobody looks; a bench makes more.
     pub async fn probe(self: &Arc<Self>) -> Result<(), crate::PluginError> {
         match &self.ready {
-            Ready::Storage(_) => self.call("init", |_| Box::pin(async { Ok(Ok(())) })).await,
+            Ready::Storage(_) | Ready::Transcoder(_) => self.call("init", |_| Box::pin(async { Ok(Ok(())) })).await,
             Ready::Faces(_) => self.describe_faces().await,
             Ready::Embedder(_) => self.describe_embedding().await,
         }

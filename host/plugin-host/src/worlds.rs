@@ -10,6 +10,7 @@ use crate::bindings::embedder::{Embedder, EmbedderPre};
 use crate::bindings::face_detector::{FaceDetector, FaceDetectorPre};
 use crate::bindings::lent::latent::plugin::types::Error;
 use crate::bindings::storage::{Storage, StoragePre};
+use crate::bindings::transcoder::{Transcoder, TranscoderPre};
 use crate::grant::{Bounds, Grant};
 use crate::instance::HostState;
 use crate::manifest::Manifest;
@@ -35,6 +36,7 @@ enum Kind {
     Storage,
     Faces,
     Embedder,
+    Transcoder,
 }
 
 const ON_IMAGES: &[&str] = &["types", "log", "config", "blob", "image", "tensor", "inference"];
@@ -70,6 +72,10 @@ const STORAGE_CALLS: &[&str] = &[
     "storage.check",
     "storage.usage",
 ];
+
+/// A plan is a few decisions.
+const PLANS: Bounds =
+    Bounds { memory: 16 << 20, host_memory: 1 << 20, deadline: Duration::from_secs(5), concurrency: 4, kv: 0 };
 
 const WORLDS: &[World] = &[
     World {
@@ -108,6 +114,15 @@ const WORLDS: &[World] = &[
         usual: IMAGES,
         most: MOST,
     },
+    World {
+        name: "transcoder",
+        kind: Kind::Transcoder,
+        imports: &["types", "log", "config", "media"],
+        exports: &["lifecycle", "transcoding"],
+        calls: &["init", "transcoding.plan"],
+        usual: PLANS,
+        most: MOST,
+    },
 ];
 
 /// A component that is ready to be instantiated.
@@ -115,6 +130,7 @@ pub enum Ready {
     Storage(StoragePre<HostState>),
     Faces(FaceDetectorPre<HostState>),
     Embedder(EmbedderPre<HostState>),
+    Transcoder(TranscoderPre<HostState>),
 }
 
 /// The exports of an instance.
@@ -122,6 +138,7 @@ pub enum Exports {
     Storage(Storage),
     Faces(FaceDetector),
     Embedder(Embedder),
+    Transcoder(Transcoder),
 }
 
 impl World {
@@ -232,6 +249,7 @@ impl World {
             Kind::Storage => Ready::Storage(StoragePre::new(pre)?),
             Kind::Faces => Ready::Faces(FaceDetectorPre::new(pre)?),
             Kind::Embedder => Ready::Embedder(EmbedderPre::new(pre)?),
+            Kind::Transcoder => Ready::Transcoder(TranscoderPre::new(pre)?),
         })
     }
 }
@@ -242,6 +260,7 @@ impl Ready {
             Self::Storage(pre) => Exports::Storage(pre.instantiate_async(store).await?),
             Self::Faces(pre) => Exports::Faces(pre.instantiate_async(store).await?),
             Self::Embedder(pre) => Exports::Embedder(pre.instantiate_async(store).await?),
+            Self::Transcoder(pre) => Exports::Transcoder(pre.instantiate_async(store).await?),
         })
     }
 }
@@ -252,6 +271,7 @@ impl Exports {
             Self::Storage(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
             Self::Faces(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
             Self::Embedder(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
+            Self::Transcoder(exports) => exports.latent_plugin_lifecycle().call_init(store).await,
         }
     }
 
@@ -275,6 +295,14 @@ impl Exports {
         match self {
             Self::Embedder(exports) => Ok(exports.latent_plugin_embedding()),
             _ => wasmtime::bail!("this plugin embeds nothing"),
+        }
+    }
+    pub fn transcoding(
+        &self,
+    ) -> wasmtime::Result<&crate::bindings::transcoder::exports::latent::plugin::transcoding::Guest> {
+        match self {
+            Self::Transcoder(exports) => Ok(exports.latent_plugin_transcoding()),
+            _ => wasmtime::bail!("this plugin plans nothing"),
         }
     }
 }

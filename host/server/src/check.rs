@@ -3,7 +3,7 @@
 use ::pipelines::{Pipelines, QueueRules};
 use tracing_subscriber::EnvFilter;
 
-use crate::{Settings, grants, pipelines, plugins};
+use crate::{Settings, grants, pipelines, plugins, video};
 
 /// What is wrong, each with the key that it is about; nothing where all is in order.
 pub fn check(settings: &Settings) -> Vec<String> {
@@ -31,6 +31,9 @@ pub fn check(settings: &Settings) -> Vec<String> {
     wrong.extend(rules.err().map(|error| format!("{error:#}")));
     if let Err(error) = plugins::inference(settings) {
         wrong.push(format!("inference: {error:#}"));
+    }
+    if let Err(error) = video::tools(settings) {
+        wrong.push(format!("video: {error}"));
     }
     let ca = &settings.database.ca;
     if !ca.as_os_str().is_empty() && !ca.is_file() {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AssetId, Clock, QueueName, RunId, SystemClock};
 
 use crate::plugin_state::PluginState;
-use crate::{Settings, metrics, plugins, storage};
+use crate::{Settings, metrics, plugins, storage, video};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,6 +268,7 @@ async fn gallery(
     let lent = Lent { inference: Some(inference.clone()), kv: Some(kv), ..Lent::default() };
     let host = PluginHost::lending(&config, lent)?;
     let blobs = storage::open(settings, &store, &host, role != Role::Work).await?;
+    let video = video::open(settings)?;
     let gallery = Gallery::new(Parts {
         store,
         blobs: Arc::new(blobs),
@@ -276,6 +277,7 @@ async fn gallery(
         settings: GallerySettings {
             max_upload: settings.uploads.max_size,
             lease: Duration::from_secs(settings.uploads.lease),
+            video: video.clone(),
             ..GallerySettings::default()
         },
     });

@@ -93,13 +93,17 @@ fn of(layers: &[(String, Table)], key: String, why: String) -> ConfigError {
 /// Numbers that a type allows and a server does not.
 fn ranges(settings: &Settings) -> Result<(), (&'static str, String)> {
     let media = &settings.media;
-    let bounded: [(&'static str, u64, u64, u64); 8] = [
+    let bounded: [(&'static str, u64, u64, u64); 12] = [
         ("database.pool-size", settings.database.pool_size as u64, 1, 1_000),
         ("media.max-megapixels", media.max_megapixels, 1, 10_000),
         ("media.preview", media.preview.into(), 100, 8_000),
         ("media.preview-quality", media.preview_quality.into(), 1, 100),
         ("media.thumbnail", media.thumbnail.into(), 16, 2_000),
         ("media.thumbnail-quality", media.thumbnail_quality.into(), 1, 100),
+        ("video.at-once", settings.video.at_once as u64, 1, 64),
+        ("video.threads", settings.video.threads.into(), 0, 64),
+        ("video.nice", settings.video.nice.try_into().unwrap_or(u64::MAX), 0, 19),
+        ("video.memory", settings.video.memory.0, 256 << 20, 1 << 50),
         ("workers.takeover", settings.workers.takeover, 1, 86_400),
         ("uploads.max-size", settings.uploads.max_size, 1, u64::MAX),
     ];
@@ -107,6 +111,10 @@ fn ranges(settings: &Settings) -> Result<(), (&'static str, String)> {
         if !(least..=most).contains(&value) {
             return Err((key, format!("{value} is not between {least} and {most}")));
         }
+    }
+    let factor = settings.video.seconds_per_second;
+    if !(1.0..=100_000.0).contains(&factor) {
+        return Err(("video.seconds-per-second", format!("{factor} is not between 1 and 100000")));
     }
     Ok(())
 }
@@ -217,6 +225,9 @@ fn fill_in(settings: &mut Settings) {
     }
     if settings.plugin_host.cache.as_os_str().is_empty() {
         settings.plugin_host.cache = settings.data_dir.join("compiled");
+    }
+    if settings.video.scratch.as_os_str().is_empty() {
+        settings.video.scratch = settings.data_dir.join("scratch");
     }
     if settings.inference.models.as_os_str().is_empty() {
         settings.inference.models = settings.data_dir.join("models");

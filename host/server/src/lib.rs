@@ -14,6 +14,7 @@ pub mod plugin_state;
 mod plugins;
 pub mod settings;
 mod storage;
+mod video;
 
 pub use check::check;
 pub use compose::{Role, Running, start, start_at};

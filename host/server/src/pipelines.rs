@@ -16,6 +16,8 @@ use crate::Settings;
 use crate::compose;
 
 const BUILT_IN: &[(&str, &str)] = &[("ingest.toml", include_str!("../../../config/pipelines/ingest.toml"))];
+/// The queue of the built-in pipeline in which videos are transcoded.
+const TRANSCODES: &str = "videoConversion";
 /// How often a run that is waited for is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -29,7 +31,7 @@ pub fn source(settings: &Settings) -> Source {
 /// # Errors
 /// The first setting that is not understood.
 pub fn rules(settings: &Settings) -> Result<QueueRules> {
-    let mut rules = HashMap::new();
+    let mut rules: HashMap<QueueName, QueueRule> = HashMap::new();
     for (name, queue) in &settings.queue {
         let wrong = |key: &str, why: String| anyhow!("queue.{name}.{key}: {why}");
         let zone = zone(&queue.time_zone).map_err(|why| wrong("time-zone", why))?;
@@ -40,6 +42,9 @@ pub fn rules(settings: &Settings) -> Result<QueueRules> {
         let concurrency = Some(queue.concurrency).filter(|most| *most > 0);
         rules.insert(QueueName(name.clone()), QueueRule { hours, concurrency });
     }
+    // Each may take hours: those that wait would stand in the way of photos.
+    let transcodes = rules.entry(QueueName(TRANSCODES.into())).or_default();
+    transcodes.concurrency = transcodes.concurrency.or(Some(settings.video.at_once));
     Ok(QueueRules(rules))
 }
 

@@ -1,4 +1,4 @@
-//! The plugins that look at photos: loads what the settings name, with what they grant.
+//! The plugins that look at photos and videos: loads what the settings name, with what they grant.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

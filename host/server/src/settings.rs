@@ -20,6 +20,7 @@ pub struct Settings {
     pub redis: Redis,
     pub storage: Storage,
     pub media: Media,
+    pub video: Video,
     pub workers: Workers,
     /// By the queue's name.
     pub queue: BTreeMap<String, Queue>,
@@ -116,6 +117,34 @@ pub struct Media {
     pub preview_quality: u8,
     pub thumbnail: u32,
     pub thumbnail_quality: u8,
+}
+
+/// ffmpeg and its bounds.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Video {
+    pub ffmpeg: PathBuf,
+    pub ffprobe: PathBuf,
+    /// Transcodes at once.
+    pub at_once: usize,
+    pub threads: u32,
+    pub nice: i32,
+    pub memory: ByteSize,
+    pub acceleration: Acceleration,
+    pub device: PathBuf,
+    pub look_limit: Time,
+    pub transcode_limit: Time,
+    pub seconds_per_second: f64,
+    pub scratch: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acceleration {
+    None,
+    Nvenc,
+    Qsv,
+    Vaapi,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

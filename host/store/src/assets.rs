@@ -164,7 +164,7 @@ impl Store {
         self.stored_file(id, None, "a.original_path, a.file_size FROM asset a WHERE a.id = $1", &[&id.0]).await
     }
 
-    /// `preview`, `thumbnail` or `fullsize` of an asset.
+    /// `preview`, `thumbnail`, `fullsize` or `encoded-video` of an asset.
     pub async fn derivative(&self, id: AssetId, kind: &str) -> Result<Option<StoredFile>> {
         let from =
             "f.location, f.size FROM asset_file f JOIN asset a ON a.id = f.asset_id WHERE a.id = $1 AND f.kind = $2";
@@ -244,14 +244,16 @@ impl Store {
         Ok(changed.into_iter().map(AssetId).collect())
     }
 
-    /// Moves assets of this owner into the trash or out of it; returns the ids that were moved.
+    /// Moves assets of this owner, with the videos that belong to photos among them, into the trash or out of it; returns the ids
+    /// that were moved.
     pub async fn set_trashed(&self, owner: UserId, ids: &[AssetId], at: Option<Timestamp>) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
                 "UPDATE asset SET deleted_at = $3
-                 WHERE owner_id = $1 AND id = ANY($2) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
+                 WHERE owner_id = $1 AND (id = ANY($2) OR id IN (SELECT live_photo_video_id FROM asset
+                    WHERE owner_id = $1 AND id = ANY($2))) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
                  RETURNING id",
             )
             .await?;
@@ -315,7 +317,7 @@ impl Store {
         let statement = client
             .prepare_cached(
                 "SELECT u.id, u.name, count(a.id) FILTER (WHERE a.type = 'IMAGE'),
-                    count(a.id) FILTER (WHERE a.type = 'VIDEO'),
+                    count(a.id) FILTER (WHERE a.type = 'VIDEO' AND a.visibility <> 'hidden'),
                     coalesce(sum(a.file_size) FILTER (WHERE a.type = 'IMAGE'), 0)::bigint,
                     coalesce(sum(a.file_size) FILTER (WHERE a.type = 'VIDEO'), 0)::bigint, u.quota_bytes
                  FROM app_user u LEFT JOIN asset a ON a.owner_id = u.id WHERE u.deleted_at IS NULL

@@ -59,18 +59,18 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets the derivatives of an asset, of which the storage has lost one, and the results of the steps whose recipes begin
-    /// so, and hands the asset to the pipelines again. What the storage still has becomes garbage, until the same is made again.
-    pub async fn forget_derivatives(&self, id: AssetId, recipes: &str) -> Result<()> {
+    /// Forgets derivatives of an asset, of which the storage has lost one, and the results of the steps whose recipes begin so, and
+    /// hands the asset to the pipelines again. What the storage still has becomes garbage, until the same is made again.
+    pub async fn forget_derivatives(&self, id: AssetId, kinds: &[&str], recipes: &str) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let statement = transaction
             .prepare_cached(
-                "DELETE FROM asset_file f USING asset a WHERE f.asset_id = $1 AND a.id = f.asset_id
+                "DELETE FROM asset_file f USING asset a WHERE f.asset_id = $1 AND a.id = f.asset_id AND f.kind = ANY($2)
                  RETURNING f.location, a.owner_id",
             )
             .await?;
-        let gone = transaction.query(&statement, &[&id.0]).await?;
+        let gone = transaction.query(&statement, &[&id.0, &kinds]).await?;
         if let Some(first) = gone.first() {
             let locations: Vec<String> = gone.iter().map(|row| row.get(0)).collect();
             to_garbage(&transaction, first.get(1), &locations).await?;

@@ -26,6 +26,7 @@ pub mod timeline;
 mod tls;
 mod turn;
 pub mod uploads;
+pub mod videos;
 
 pub use error::{Result, StoreError};
 pub use pool::{PoolStatus, Store, StoreConfig};

@@ -29,12 +29,13 @@ impl Store {
         assets: &[AssetId],
         facts: &[(AssetId, Value)],
     ) -> Result<Removed> {
-        let ids: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
+        let mut ids: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         lock_people(&transaction, owner.0).await?;
         let statement = transaction.prepare_cached("SELECT FROM app_user WHERE id = $1 FOR NO KEY UPDATE").await?;
         transaction.execute(&statement, &[&owner.0]).await?;
+        ids.extend(moving_parts(&transaction, owner.0, &ids).await?);
         let statement = transaction
             .prepare_cached(
                 "SELECT f.location FROM asset_file f JOIN asset a ON a.id = f.asset_id
@@ -80,6 +81,19 @@ impl Store {
         let rows = client.query(&statement, &[&then, &limit]).await?;
         Ok(rows.iter().map(|row| (UserId(row.get(0)), AssetId(row.get(1)))).collect())
     }
+}
+
+/// The videos that belong to photos among these, and to no other photo.
+async fn moving_parts(transaction: &Transaction<'_>, owner: Uuid, assets: &[Uuid]) -> Result<Vec<Uuid>> {
+    let statement = transaction
+        .prepare_cached(
+            "SELECT DISTINCT a.live_photo_video_id FROM asset a
+             WHERE a.owner_id = $1 AND a.id = ANY($2) AND a.live_photo_video_id IS NOT NULL
+               AND NOT EXISTS (SELECT FROM asset o
+                 WHERE o.live_photo_video_id = a.live_photo_video_id AND NOT o.id = ANY($2))",
+        )
+        .await?;
+    Ok(transaction.query(&statement, &[&owner, &assets]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Who is seen on these assets, in whatever way.

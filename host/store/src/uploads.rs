@@ -80,6 +80,15 @@ impl Store {
         let statement =
             transaction.prepare_cached("UPDATE app_user SET used_bytes = used_bytes + $2 WHERE id = $1").await?;
         transaction.execute(&statement, &[&new.owner.0, &new.file_size]).await?;
+        if let Some(video) = new.live_photo_video {
+            // The part that moves is not seen beside its photo.
+            let statement = transaction
+                .prepare_cached(
+                    "UPDATE asset SET visibility = 'hidden' WHERE id = $1 AND owner_id = $2 AND type = 'VIDEO'",
+                )
+                .await?;
+            transaction.execute(&statement, &[&video.0, &new.owner.0]).await?;
+        }
         let statement =
             transaction.prepare_cached("INSERT INTO outbox (asset_id, trigger) VALUES ($1, 'asset.created')").await?;
         transaction.execute(&statement, &[&new.id.0]).await?;

@@ -16,6 +16,7 @@ wit_bindgen::generate!({
             import latent:plugin/image@0.1.0;
             import latent:plugin/tensor@0.1.0;
             import latent:plugin/inference@0.1.0;
+            import latent:plugin/media@0.1.0;
         }
     ",
     world: "latent:sdk/lent",

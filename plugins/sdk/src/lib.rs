@@ -24,6 +24,7 @@ pub mod names;
 pub mod secrets;
 pub mod storage;
 pub mod tensor;
+pub mod transcoding;
 
 #[doc(hidden)]
 pub mod instance;

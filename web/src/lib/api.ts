@@ -109,6 +109,10 @@ export interface Asset {
   isTrashed: boolean;
   width: number | null;
   height: number | null;
+  /** Milliseconds of a video. */
+  duration?: number | null;
+  /** The part of a photo that moves. */
+  livePhotoVideoId?: string | null;
   exifInfo?: Exif;
   people?: Person[];
 }
@@ -120,6 +124,8 @@ export interface Item {
   thumbhash: string | null;
   isFavorite: boolean;
   isImage: boolean;
+  /** A photo with a part that moves. */
+  isLive: boolean;
   /** Milliseconds. */
   duration: number | null;
   /** Wall clock where it was taken, as if it were UTC. */
@@ -133,10 +139,14 @@ export function item(asset: Asset): Item {
     thumbhash: asset.thumbhash,
     isFavorite: asset.isFavorite,
     isImage: asset.type === 'IMAGE',
-    duration: null,
+    isLive: !!asset.livePhotoVideoId,
+    duration: asset.duration ?? null,
     taken: new Date(asset.localDateTime),
   };
 }
+
+/** What a browser can play of a video. */
+export const playback = (id: string) => `/api/assets/${id}/video/playback`;
 
 export const thumbnail = (id: string, size: 'thumbnail' | 'preview', version = '') =>
   `/api/assets/${id}/thumbnail?size=${size}${version && `&c=${encodeURIComponent(version)}`}`;

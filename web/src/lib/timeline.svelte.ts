@@ -60,6 +60,7 @@ interface Columns {
   isFavorite: boolean[];
   isImage: boolean[];
   duration: (number | null)[];
+  livePhotoVideoId: (string | null)[];
   fileCreatedAt: string[];
   localOffsetHours: number[];
 }
@@ -71,6 +72,7 @@ function rows(columns: Columns): Item[] {
     thumbhash: columns.thumbhash[at] ?? null,
     isFavorite: columns.isFavorite[at] ?? false,
     isImage: columns.isImage[at] ?? true,
+    isLive: !!columns.livePhotoVideoId[at],
     duration: columns.duration[at] ?? null,
     taken: new Date(Date.parse(columns.fileCreatedAt[at] ?? '') + (columns.localOffsetHours[at] ?? 0) * 3_600_000),
   }));

@@ -23,15 +23,20 @@ pub async fn download_asset(
     ranges::serve(&state.gallery, &headers, &file, &file.mime_type, &base64(&file.checksum)).await
 }
 
-/// The original: what a browser cannot play is transcoded in a later version.
+/// What was made for playback, or else the original.
 pub async fn play_asset_video(
     State(state): State<ApiState>,
     auth: Auth,
     headers: HeaderMap,
     Id(id): Id<AssetId>,
 ) -> Result<Response> {
-    let file = state.gallery.file_of(auth.user(), id, Rendition::Original).await?;
-    ranges::serve(&state.gallery, &headers, &file, &file.mime_type, &base64(&file.checksum)).await
+    let (file, kind) = state.gallery.playback_of(auth.user(), id).await?;
+    let etag = match file.kind {
+        // The hash of the content is in a derivative's location.
+        Some(_) => file.location.rsplit('/').next().unwrap_or("").replace(['"', '\\'], ""),
+        None => base64(&file.checksum),
+    };
+    ranges::serve(&state.gallery, &headers, &file, &kind, &etag).await
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
