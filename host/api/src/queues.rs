@@ -2,6 +2,7 @@
 
 use axum::Json as Answer;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use gallery::GalleryError;
@@ -69,8 +70,9 @@ async fn empty_queue(
     State(state): State<ApiState>,
     _: Auth,
     Path(name): Path<String>,
-    body: Bytes,
+    body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode> {
+    let body = body.map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
     let Some(queue) = known(&name)? else { return Ok(StatusCode::NO_CONTENT) };
     // Some clients send no body.
     let asked: QueueDelete = match &body[..] {
