@@ -1,5 +1,5 @@
 //! OCI registries: one layer of `application/wasm` under a manifest, in the Wasm layout. Pulls by three GETs; every byte is
-//! compared with the digest that names it, because a registry may be anybody's (docs/decisions/0040).
+//! compared with the digest that names it, because a registry may be anybody's (docs/decisions/0044).
 
 use bytes::Bytes;
 use fetch::{Answer, Get, Plain, is_loopback};
