@@ -135,7 +135,7 @@ pub enum Ready {
 
 /// The exports of an instance.
 pub enum Exports {
-    Storage(Storage),
+    Storage(Box<Storage>),
     Faces(FaceDetector),
     Embedder(Embedder),
     Transcoder(Transcoder),
@@ -257,7 +257,7 @@ impl World {
 impl Ready {
     pub async fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Exports> {
         Ok(match self {
-            Self::Storage(pre) => Exports::Storage(pre.instantiate_async(store).await?),
+            Self::Storage(pre) => Exports::Storage(Box::new(pre.instantiate_async(store).await?)),
             Self::Faces(pre) => Exports::Faces(pre.instantiate_async(store).await?),
             Self::Embedder(pre) => Exports::Embedder(pre.instantiate_async(store).await?),
             Self::Transcoder(pre) => Exports::Transcoder(pre.instantiate_async(store).await?),
