@@ -184,8 +184,14 @@ async fn pass(
         Some(Fault::Cut(after)) => {
             let whole = body.collect().await?.to_bytes();
             let part = Frame::data(whole.slice(..after.min(whole.len())));
-            let broken =
-                futures::stream::iter([Ok(part)]).chain(futures::stream::iter([Err(std::io::Error::other("cut"))]));
+            // What was written before goes out when the server finds nothing more to write, not before.
+            let end = async {
+                for _ in 0..8 {
+                    tokio::task::yield_now().await;
+                }
+                Err(std::io::Error::other("cut"))
+            };
+            let broken = futures::stream::iter([Ok(part)]).chain(futures::stream::once(end));
             Response::from_parts(head, StreamBody::new(broken).boxed_unsync())
         }
         Some(Fault::Spoil) => {

@@ -64,6 +64,10 @@ impl Marker {
             State::Missing if fact.is_some() => return Err(StorageError::Unavailable(self.missing())),
             State::Another => return Err(StorageError::Unavailable(self.another())),
             State::Missing | State::Nameless => {
+                // Some services make a bucket that is written to and is not there.
+                if let Place::Elsewhere(inner, _) = &self.place {
+                    inner.check().await?;
+                }
                 self.write().await?;
                 // Where two libraries came at once, one of them sees the other's.
                 if !matches!(self.state().await?, State::Ours) {

@@ -223,7 +223,7 @@ impl Client {
         // What explains it may be cut off, too: then the status has to do.
         let text = if call.method == "HEAD" { String::new() } else { text(&response.body).unwrap_or_default() };
         let header = |name: &str| header(&response.headers, name).map(str::to_owned);
-        let failure = Failure::of(response.status, header, &text, config::now_ms());
+        let failure = Failure::of(response.status, header, &text, self.now_ms());
         let error = failure.error(&self.settings, &call.doing());
         match failure.next() {
             Next::Again => Ended::Again(error, failure.retry_after),

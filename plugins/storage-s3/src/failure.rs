@@ -6,6 +6,9 @@ use crate::settings::Settings;
 use crate::time;
 use crate::xml::{self, Refusal};
 
+/// Services tolerate a quarter of an hour between two clocks.
+const TOLERATED_MS: u64 = 10 * 60_000;
+
 /// An answer that is no success.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
@@ -17,6 +20,8 @@ pub struct Failure {
     pub retry_after: Option<u64>,
     /// Its clock, in milliseconds since 1970.
     pub server_ms: Option<u64>,
+    /// The clock that the request was signed with.
+    pub signed_ms: u64,
 }
 
 /// What to do next.
@@ -30,8 +35,8 @@ pub enum Next {
 }
 
 impl Failure {
-    /// `header` gives the value of a header by its lower-case name; `text` is the body. `now_ms`: our clock, for a `Retry-After`
-    /// that is a date.
+    /// `header` gives the value of a header by its lower-case name; `text` is the body. `now_ms`: the clock that the
+    /// request was signed with.
     pub fn of(status: u16, header: impl Fn(&str) -> Option<String>, text: &str, now_ms: u64) -> Self {
         let refusal = xml::refusal(text).unwrap_or_default();
         let retry_after = header("retry-after").and_then(|value| match value.trim().parse::<u64>() {
@@ -40,7 +45,7 @@ impl Failure {
         });
         let server_ms =
             time::of_list(&refusal.server_time).or_else(|| header("date").and_then(|value| time::of_header(&value)));
-        Self { status, refusal, region: header("x-amz-bucket-region"), retry_after, server_ms }
+        Self { status, refusal, region: header("x-amz-bucket-region"), retry_after, server_ms, signed_ms: now_ms }
     }
 
     pub fn next(&self) -> Next {
@@ -50,6 +55,10 @@ impl Failure {
             ("AccessDenied" | "SignatureDoesNotMatch", 403)
                 if ["expired", "not yet current"].iter().any(|word| self.refusal.message.contains(word)) =>
             {
+                self.server_ms.map_or(Next::GiveUp, Next::WithClock)
+            }
+            // A refusal of HEAD has no body to say why, but its date tells.
+            ("", 403) if self.server_ms.is_some_and(|there| there.abs_diff(self.signed_ms) > TOLERATED_MS) => {
                 self.server_ms.map_or(Next::GiveUp, Next::WithClock)
             }
             ("RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "OperationAborted", _) => {
@@ -215,5 +224,9 @@ mod tests {
         let date = [("date", "Fri, 24 May 2013 01:00:00 GMT")];
         assert_eq!(failure(403, "RequestTimeTooSkewed", &date).next(), Next::WithClock(1_369_357_200_000));
         assert_eq!(failure(403, "RequestTimeTooSkewed", &[]).next(), Next::GiveUp);
+        // HEAD: an hour is a reason, a minute is none.
+        assert_eq!(failure(403, "", &date).next(), Next::WithClock(1_369_357_200_000));
+        let close = [("date", "Fri, 24 May 2013 00:01:00 GMT")];
+        assert_eq!(failure(403, "", &close).next(), Next::GiveUp);
     }
 }
