@@ -30,6 +30,8 @@ const card = () => page.getByRole('article', { name: 'Example faces', exact: tru
 
 const steps = {
   'an administrator finds the plugins': async () => {
+    // Who is not signed in yet is told so.
+    forgiven = /status of 401/;
     await page.goto(url);
     await page.getByLabel('Email').fill('ann@example.org');
     await page.getByLabel('Password').fill('correct horse');
@@ -40,6 +42,7 @@ const steps = {
     await pinned.getByText('Pinned by the settings').waitFor();
     assert.equal(await pinned.getByRole('button').count(), 0, 'what is pinned cannot be changed here');
     assert.equal(await page.title(), 'Plugins · Latent');
+    forgiven = null;
   },
   'an unsigned file is refused in the words of the server': async () => {
     forgiven = /status of 400/;
