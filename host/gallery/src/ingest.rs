@@ -23,16 +23,20 @@ impl Gallery {
         Ok(self.store().asset(id).await?)
     }
 
+    /// An original, which may have moved since the asset was read: to its date, or to another backend.
+    pub(crate) async fn original(&self, asset: &Asset) -> Result<Blob> {
+        match self.read(&asset.location, 0, None).await {
+            Err(GalleryError::Storage(StorageError::NotFound(why))) => match self.store().original(asset.id).await? {
+                Some(file) if file.location != asset.location => self.read(&file.location, 0, None).await,
+                _ => Err(StorageError::NotFound(why).into()),
+            },
+            other => other,
+        }
+    }
+
     /// Bytes of an original.
     pub async fn original_bytes(&self, asset: &Asset) -> Result<Bytes> {
-        let blob = match self.read(&asset.location, 0, None).await {
-            // It may have moved since the asset was read: to its date, or to another backend.
-            Err(GalleryError::Storage(StorageError::NotFound(why))) => match self.store().original(asset.id).await? {
-                Some(file) if file.location != asset.location => self.read(&file.location, 0, None).await?,
-                _ => return Err(StorageError::NotFound(why).into()),
-            },
-            other => other?,
-        };
+        let blob = self.original(asset).await?;
         media::check_len(blob.len()).map_err(|error| GalleryError::Invalid(error.to_string()))?;
         Ok(blob.read().await?)
     }

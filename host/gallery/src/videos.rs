@@ -102,7 +102,7 @@ impl Gallery {
 
     /// The original as an open file; a copy where the storage is no disk.
     pub async fn original_file(&self, asset: &Asset) -> Result<Arc<File>> {
-        let blob = self.read(&asset.location, 0, None).await?;
+        let blob = self.original(asset).await?;
         Ok(self.video()?.scratch.spool(blob).await?)
     }
 
