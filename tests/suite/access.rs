@@ -70,6 +70,7 @@ fn of_oneself(id: &str) -> Option<(String, Value)> {
         | "getServerConfig"
         | "getAboutInfo"
         | "getStorage"
+        | "getStorageBackends"
         | "getServerStatistics"
         | "getSupportedMediaTypes"
         | "logout"
