@@ -17,7 +17,7 @@ use crate::routes::{Access, Routes};
 pub(crate) const QUEUES: &[(&str, Option<&str>)] = &[
     ("thumbnailGeneration", Some("thumbnails")),
     ("metadataExtraction", Some("metadata")),
-    ("videoConversion", Some("videoConversion")),
+    ("videoConversion", Some("video-conversion")),
     ("faceDetection", Some("faces")),
     ("facialRecognition", None),
     ("smartSearch", Some("search")),

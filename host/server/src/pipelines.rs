@@ -17,7 +17,7 @@ use crate::compose;
 
 const BUILT_IN: &[(&str, &str)] = &[("ingest.toml", include_str!("../../../config/pipelines/ingest.toml"))];
 /// The queue of the built-in pipeline in which videos are transcoded.
-const TRANSCODES: &str = "videoConversion";
+const TRANSCODES: &str = "video-conversion";
 /// How often a run that is waited for is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
