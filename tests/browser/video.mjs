@@ -32,6 +32,8 @@ try {
   await page.getByLabel('Password').fill('correct horse');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('a[data-id]').nth(1).waitFor();
+  // Who is not signed in yet is told so.
+  assert(faults.splice(0).every((fault) => /status of 401/.test(fault)));
   assert.equal(await page.locator('a[data-id]').count(), 2, 'the part that moves is not seen by itself');
   assert.match(await page.getByRole('link', { name: /^Video of/ }).innerText(), /0:01/);
   await page.getByRole('link', { name: /^Video of/ }).click();

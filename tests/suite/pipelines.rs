@@ -57,5 +57,5 @@ fn queues_are_worked_on_in_the_order_of_the_steps() {
     let text = std::fs::read_to_string(tests::root().join("config/pipelines/ingest.toml")).unwrap();
     let shipped = Pipelines::new(vec![Definition::parse("ingest.toml", &text).unwrap()]);
     let queues: Vec<String> = shipped.queues().into_iter().map(|queue| queue.0).collect();
-    assert_eq!(queues, ["metadata", "thumbnails", "faces", "search"]);
+    assert_eq!(queues, ["metadata", "thumbnails", "faces", "search", "video-conversion"]);
 }

@@ -189,7 +189,7 @@ async fn what_is_wrong_with_the_settings_is_said() {
         beside(&s3.url, |settings| drop(cloud(settings).insert("access-key-id".into(), "AKIASTRANGER".into()))).await;
     let why = health(stranger).await;
     assert!(why.contains("AKIASTRANGER"), "{why}");
-    let wrong_secret = beside(&s3.url, |settings| tests::set_secret(settings, "cloud", "another")).await;
+    let wrong_secret = beside(&s3.url, |settings| tests::set_secret(settings, "cloud", "another-secret")).await;
     let why = health(wrong_secret).await;
     assert!(why.contains("is the secret \"key\" the key of AKIALATENTTESTS"), "{why}");
     let nobody =
