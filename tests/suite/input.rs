@@ -372,3 +372,25 @@ async fn a_connection_that_never_says_what_it_wants_is_closed() {
     let closed = tokio::time::timeout(Duration::from_secs(25), socket.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "the connection is closed");
 }
+
+/// A browser reads no answer before it has sent its body; a server that closed meanwhile would have reset it.
+#[tokio::test]
+async fn a_refusal_is_read_by_who_sends_everything_first() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = TestApp::start().await;
+    let mut socket = tokio::net::TcpStream::connect(app.running.address.unwrap()).await.unwrap();
+    let len = 40 << 20;
+    let head = format!(
+        "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..40 {
+        socket.write_all(&vec![b' '; 1 << 20]).await.expect("the server takes what it throws away");
+    }
+    // The connection is as good as any other afterwards.
+    socket.write_all(b"GET /api/server/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answers = String::new();
+    socket.read_to_string(&mut answers).await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 413 "), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200 OK") && answers.ends_with(r#"{"res":"pong"}"#), "{answers}");
+}

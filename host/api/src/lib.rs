@@ -9,6 +9,7 @@ mod extract;
 mod faces;
 mod jobs;
 mod latent;
+mod linger;
 mod metrics;
 mod operate;
 mod people;
