@@ -34,19 +34,21 @@ impl Faces {
         let mut source = Source::new(&image[0]);
         let chips =
             found.iter().map(|face| self.embedder.align(&mut source, face)).collect::<crate::Result<Vec<_>>>()?;
-        let vectors = self.embedder.embed(&chips);
+        let rows = self.embedder.embed(chips).into_iter().collect::<crate::Result<Vec<_>>>()?;
+        let Some(vectors) = self.embedder.together(&rows)? else { return Ok(Vec::new()) };
+        count(Kind::Handles, 1, 4);
+        let vectors = vectors.host_values()?.chunks_exact(self.embedder.dimensions as usize);
         let faces = found.into_iter().zip(vectors).map(|(face, embedding)| {
-            let embedding = embedding?;
-            // A rectangle and a score, five points, a vector.
-            count(Kind::FacesReturned, 1, 16 + 4 + 5 * 8 + 4 * embedding.len());
-            Ok(DetectedFace {
+            // A rectangle and a score, five points.
+            count(Kind::FacesReturned, 1, 16 + 4 + 5 * 8);
+            DetectedFace {
                 area: rect(face.area.clamped()),
                 score: face.score,
                 landmarks: face.landmarks.map(|[x, y]| types::Point { x, y }).into(),
-                embedding,
-            })
+                embedding: embedding.to_vec(),
+            }
         });
-        faces.collect()
+        Ok(faces.collect())
     }
 
     /// Fails where the plugin is another space, or finds something else.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ::types::{DetectedFace, Point, Rect};
+use inference::TensorData;
 use media::Pixels;
 
 use crate::bindings::face_detector::exports::latent::plugin::face_detection as guest;
 use crate::bindings::lent::latent::plugin::types;
 use crate::embedder::unit;
-use crate::held::HeldImage;
+use crate::held::{HeldImage, HeldTensor};
 use crate::storage::plugin_error;
 use crate::text::{clean, is_name};
 use crate::{Plugin, PluginError};
@@ -101,27 +102,59 @@ impl FaceDetector {
                     handles.push(instance.store.data_mut().give(HeldImage::from(pixels))?);
                 }
                 let faces = instance.exports.faces()?;
-                let found = faces.call_detect(&mut instance.store, &handles).await?.map_err(plugin_error);
-                instance.store.data_mut().usage.results += found.as_deref().map_or(0, bytes);
-                Ok(found)
+                let found = match faces.call_detect(&mut instance.store, &handles).await? {
+                    Ok(found) => found,
+                    Err(error) => return Ok(Err(plugin_error(error))),
+                };
+                let state = instance.store.data_mut();
+                state.usage.results += bytes(&found);
+                let mut taken = Vec::with_capacity(found.len());
+                for image in found {
+                    taken.push(match image {
+                        Ok(guest::Found { faces, embeddings }) => {
+                            Ok((faces, embeddings.map(|tensor| state.take(tensor)).transpose()?))
+                        }
+                        Err(error) => Err(plugin_error(error)),
+                    });
+                }
+                Ok(Ok(taken))
             })
         });
         let found = found.await?;
         if found.len() != count {
             return Err(PluginError::Other(format!("{} results for {count} images", found.len())));
         }
-        Ok(found.into_iter().map(|faces| self.checked(faces.map_err(plugin_error)?)).collect())
+        Ok(found.into_iter().map(|found| found.and_then(|(faces, rows)| self.checked(faces, rows.as_ref()))).collect())
     }
 
-    fn checked(&self, faces: Vec<guest::Face>) -> Result<Vec<DetectedFace>, PluginError> {
+    fn checked(&self, faces: Vec<guest::Face>, rows: Option<&HeldTensor>) -> Result<Vec<DetectedFace>, PluginError> {
         if faces.len() > MOST_FACES {
             return Err(PluginError::Other(format!("{} faces in one image", faces.len())));
         }
-        let faces = faces.into_iter().enumerate();
-        let checked = faces.map(|(at, face)| {
-            face_of(face, self.space.dimensions).map_err(|why| PluginError::Other(format!("face {at}: {why}")))
+        let embeddings = self.embeddings(faces.len(), rows)?;
+        let faces = faces.into_iter().zip(embeddings).enumerate();
+        let checked = faces.map(|(at, (face, embedding))| {
+            face_of(face, embedding).map_err(|why| PluginError::Other(format!("face {at}: {why}")))
         });
         checked.collect()
+    }
+
+    /// The rows of the tensor, one a face.
+    fn embeddings(&self, faces: usize, rows: Option<&HeldTensor>) -> Result<Vec<Vec<f32>>, PluginError> {
+        let dimensions = self.space.dimensions;
+        match rows.map(|held| (&held.tensor.shape[..], &held.tensor.data)) {
+            None if faces == 0 => Ok(Vec::new()),
+            None => Err(PluginError::Other(format!("{faces} faces without their embeddings"))),
+            Some((&[height, width], TensorData::F32(values)))
+                if (height as usize, width as usize) == (faces, dimensions) =>
+            {
+                Ok(values.chunks_exact(dimensions).map(<[f32]>::to_vec).collect())
+            }
+            Some((shape, data)) => Err(PluginError::Other(format!(
+                "embeddings as {} of {shape:?} where f32 of [{faces}, {dimensions}] belongs",
+                data.dtype()
+            ))),
+        }
     }
 }
 
@@ -136,13 +169,13 @@ pub(crate) fn named(revision: String) -> Result<String, PluginError> {
     }
 }
 
-/// What a list of faces takes in the guest's memory.
-fn bytes(found: &[Result<Vec<guest::Face>, types::Error>]) -> u64 {
-    let face = |face: &guest::Face| 20 + 8 * face.landmarks.len() + 4 * face.embedding.len();
-    found.iter().flatten().flatten().map(face).sum::<usize>() as u64
+/// What lists of faces take in the guest's memory.
+fn bytes(found: &[Result<guest::Found, types::Error>]) -> u64 {
+    let face = |face: &guest::Face| 20 + 8 * face.landmarks.len();
+    found.iter().flatten().flat_map(|found| &found.faces).map(face).sum::<usize>() as u64
 }
 
-fn face_of(face: guest::Face, dimensions: usize) -> Result<DetectedFace, String> {
+fn face_of(face: guest::Face, embedding: Vec<f32>) -> Result<DetectedFace, String> {
     if !(0.0..=1.0).contains(&face.score) {
         return Err(format!("the score {}", face.score));
     }
@@ -153,14 +186,11 @@ fn face_of(face: guest::Face, dimensions: usize) -> Result<DetectedFace, String>
     if !face.landmarks.iter().all(|mark| [mark.x, mark.y].iter().all(|at| (-1.0..=2.0).contains(at))) {
         return Err("a landmark far outside the image".into());
     }
-    if face.embedding.len() != dimensions {
-        return Err(format!("an embedding of {} dimensions, not {dimensions}", face.embedding.len()));
-    }
     Ok(DetectedFace {
         area: area(face.area.x, face.area.y, face.area.width, face.area.height)?,
         score: face.score,
         landmarks: face.landmarks.iter().map(|mark| Point { x: mark.x, y: mark.y }).collect(),
-        embedding: unit(face.embedding)?,
+        embedding: unit(embedding)?,
     })
 }
 

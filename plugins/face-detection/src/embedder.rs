@@ -74,14 +74,26 @@ impl Embedder {
         chip.to_tensor(TensorOptions::rgb_planes(self.mean, self.scale))
     }
 
-    /// A unit vector for each aligned face, in order. A batch that fails as a whole is tried one by one.
-    pub fn embed(&self, chips: &[Tensor]) -> Vec<Result<Vec<f32>>> {
-        chips.chunks(BATCH).flat_map(|chips| self.embed_batch(chips)).collect()
+    /// A unit vector for each aligned face, in order, as [1, dimensions]. A batch that fails as a whole is tried one by one.
+    pub fn embed(&self, mut chips: Vec<Tensor>) -> Vec<Result<Tensor>> {
+        let mut rows = Vec::with_capacity(chips.len());
+        while !chips.is_empty() {
+            let rest = chips.split_off(chips.len().min(BATCH));
+            rows.extend(self.embed_batch(&chips));
+            // Handles are few: a batch's are given back before the next.
+            chips = rest;
+        }
+        rows
     }
 
-    fn embed_batch(&self, chips: &[Tensor]) -> Vec<Result<Vec<f32>>> {
+    /// The rows of one picture's faces as one tensor; `None` of none.
+    pub fn together(&self, rows: &[Tensor]) -> Result<Option<Tensor>> {
+        if rows.is_empty() { Ok(None) } else { batch(rows, &[self.dimensions]).map(Some) }
+    }
+
+    fn embed_batch(&self, chips: &[Tensor]) -> Vec<Result<Tensor>> {
         match self.run(chips) {
-            Ok(vectors) => vectors.into_iter().map(Ok).collect(),
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
             Err(error) if chips.len() == 1 => vec![Err(error)],
             Err(error) => {
                 log::debug("A batch failed, its faces follow one by one", &[("error", error.to_string())]);
@@ -90,14 +102,15 @@ impl Embedder {
         }
     }
 
-    fn run(&self, chips: &[Tensor]) -> Result<Vec<Vec<f32>>> {
+    fn run(&self, chips: &[Tensor]) -> Result<Vec<Tensor>> {
         let input = batch(chips, &[3, self.size, self.size])?;
         let vectors = self.model.run(&[(&self.input, &input)])?.take(&self.output)?;
-        let vectors = vectors.reshape(&[chips.len() as u32, self.dimensions])?.l2_normalize(1)?.values()?;
-        if vectors.iter().any(|value| !value.is_finite()) {
-            return Err(Error::other("the embedder gave a vector that is not finite"));
+        let count = chips.len() as u32;
+        let vectors = vectors.reshape(&[count, self.dimensions])?.l2_normalize(1)?;
+        match count {
+            1 => Ok(vec![vectors]),
+            _ => (0..count).map(|row| vectors.gather(0, &[row])).collect(),
         }
-        Ok(vectors.chunks_exact(self.dimensions as usize).map(<[f32]>::to_vec).collect())
     }
 
     /// Four corners and the centre of the aligned face: for a face whose landmarks say nothing.

@@ -6,8 +6,9 @@ mod detector;
 mod embedder;
 pub mod settings;
 
-use latent_plugin::faces::{Face, FaceDetector, Space};
+use latent_plugin::faces::{self, Face, FaceDetector, Space};
 use latent_plugin::image::Image;
+use latent_plugin::tensor::Tensor;
 use latent_plugin::{Point, Rect, Result};
 
 use crate::detector::{Detector, Found};
@@ -38,7 +39,7 @@ impl FaceDetector for Faces {
         })
     }
 
-    fn detect(&self, images: Vec<Image>) -> Result<Vec<Result<Vec<Face>>>> {
+    fn detect(&self, images: Vec<Image>) -> Result<Vec<Result<faces::Found>>> {
         let found = self.detector.find(&images);
         // The faces of all pictures go through the embedder together.
         let mut chips = Vec::new();
@@ -50,34 +51,31 @@ impl FaceDetector for Faces {
                 Ok(found)
             }));
         }
-        let mut vectors = self.embedder.embed(&chips).into_iter();
-        Ok(pictures.into_iter().map(|found| found.and_then(|found| described(found, &mut vectors))).collect())
+        let mut rows = self.embedder.embed(chips).into_iter();
+        Ok(pictures.into_iter().map(|found| found.and_then(|found| self.described(found, &mut rows))).collect())
     }
 }
 
 impl Faces {
-    fn align(&self, image: &Image, found: &[Found]) -> Result<Vec<latent_plugin::tensor::Tensor>> {
+    fn align(&self, image: &Image, found: &[Found]) -> Result<Vec<Tensor>> {
         let mut source = Source::new(image);
         found.iter().map(|face| self.embedder.align(&mut source, face)).collect()
     }
+
+    /// Takes as many rows as there are faces. One that failed fails its picture, and the others are still taken.
+    fn described(&self, found: Vec<Found>, rows: &mut impl Iterator<Item = Result<Tensor>>) -> Result<faces::Found> {
+        let rows: Vec<_> = rows.take(found.len()).collect();
+        let rows = rows.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(faces::Found { embeddings: self.embedder.together(&rows)?, faces: found.into_iter().map(face).collect() })
+    }
 }
 
-/// Takes as many vectors as there are faces. One that failed fails its picture, and the others are still taken.
-fn described(found: Vec<Found>, vectors: &mut impl Iterator<Item = Result<Vec<f32>>>) -> Result<Vec<Face>> {
-    let count = found.len();
-    let vectors: Vec<_> = vectors.take(count).collect();
-    found
-        .into_iter()
-        .zip(vectors)
-        .map(|(found, embedding)| {
-            Ok(Face {
-                area: rect(found.area.clamped()),
-                score: found.score,
-                landmarks: found.landmarks.map(|[x, y]| Point { x, y }).into(),
-                embedding: embedding?,
-            })
-        })
-        .collect()
+fn face(found: Found) -> Face {
+    Face {
+        area: rect(found.area.clamped()),
+        score: found.score,
+        landmarks: found.landmarks.map(|[x, y]| Point { x, y }).into(),
+    }
 }
 
 fn rect(area: centerface::Area) -> Rect {

@@ -25,7 +25,7 @@ pub mod bindings {
     });
 }
 
-pub use bindings::exports::latent::plugin::face_detection::{Face, Space};
+pub use bindings::exports::latent::plugin::face_detection::{Face, Found, Space};
 
 /// What `init` prepares and every call reads.
 pub trait FaceDetector: Sized {
@@ -36,8 +36,8 @@ pub trait FaceDetector: Sized {
     fn new(settings: Self::Settings) -> Result<Self>;
     /// The space of the embeddings: only faces of one revision are compared.
     fn describe(&self) -> Result<Space>;
-    /// The faces of each image, in the images' order. One bad image fails alone.
-    fn detect(&self, images: Vec<Image>) -> Result<Vec<Result<Vec<Face>>>>;
+    /// The faces of each image with their embeddings as one tensor, in the images' order. One bad image fails alone.
+    fn detect(&self, images: Vec<Image>) -> Result<Vec<Result<Found>>>;
 }
 
 /// Exports a [`FaceDetector`] as a plugin.
@@ -53,7 +53,7 @@ macro_rules! export_face_detector {
                 }
                 fn detect(
                     images: Vec<$crate::image::Image>,
-                ) -> $crate::Result<Vec<$crate::Result<Vec<$crate::faces::Face>>>> {
+                ) -> $crate::Result<Vec<$crate::Result<$crate::faces::Found>>> {
                     with(|plugin| $crate::faces::FaceDetector::detect(plugin, images))
                 }
             }

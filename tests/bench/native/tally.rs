@@ -58,7 +58,7 @@ impl Kind {
             Self::Names => "names of a run's tensors",
             Self::Ports => "a model's inputs and outputs",
             Self::Settings => "a model's settings as JSON",
-            Self::FacesReturned => "faces returned, with embeddings",
+            Self::FacesReturned => "faces returned",
         }
     }
 }

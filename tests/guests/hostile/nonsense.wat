@@ -1,11 +1,17 @@
-;; Answers one face whose area lies outside the image.
+;; Answers one face whose area lies outside the image, with an embedding that is as it should be.
+(import "latent:plugin/tensor@0.1.0" "[static]tensor.from-f32" (func $from (param i32 i32 i32 i32 i32)))
+(data (i32.const 3200) "\01\00\00\00\02\00\00\00")
+(data (i32.const 3216) "\00\00\80\3f\00\00\00\00")
 ;; detect
+(call $from (i32.const 3200) (i32.const 2) (i32.const 3216) (i32.const 2) (global.get $fault))
 (i32.store (i32.const 2600) (i32.const 0))
 (i32.store (i32.const 2604) (i32.const 2800))
 (i32.store (i32.const 2608) (i32.const 1))
+(i32.store (i32.const 2612) (i32.const 1))
+(i32.store (i32.const 2616) (i32.load offset=4 (global.get $fault)))
 (f32.store (i32.const 2800) (f32.const 0.9))
 (f32.store (i32.const 2804) (f32.const 0.5))
-(f32.store (i32.const 2808) (f32.const nan))
+(f32.store (i32.const 2808) (f32.const 0.2))
 (f32.store (i32.const 2812) (f32.const 0.2))
 (f32.store (i32.const 2816) (f32.const 0.9))
 (global.get $one)
