@@ -232,7 +232,10 @@ async fn a_face_that_cannot_be_is_not_believed() {
     let house = house();
     let plugin = house.load("nonsense").await;
     let Err(PluginError::Other(why)) = look(&plugin).await else { panic!("it was believed") };
-    assert!(why.starts_with("face 0: "), "{why}");
+    assert!(why.starts_with("face 0: the area "), "{why}");
+    let plugin = house.load("mismatched").await;
+    let Err(PluginError::Other(why)) = look(&plugin).await else { panic!("it was believed") };
+    assert_eq!(why, "embeddings as f32 of [2, 2] where f32 of [1, 2] belongs");
 }
 
 #[tokio::test]
