@@ -88,6 +88,9 @@ async fn an_administrator_does_everything_and_the_server_runs_it_at_once() {
     let staged = ann.upload(plugin("2.0.0", ""), &unsigned).await.ok();
     assert!(staged["staged"]["wider"][0].as_str().unwrap().starts_with("is signed by nobody, not by"), "{staged}");
     assert_eq!(running(&app).as_deref(), Some("1.0.0"), "what ran runs on");
+    ann.call("discardPlugin", json!({})).await.ok();
+    assert!(ann.call("showPlugin", json!({})).await.ok()["staged"].is_null(), "it is not taken");
+    assert_eq!(running(&app).as_deref(), Some("1.0.0"), "what ran runs on");
     let listed = ann.call("listPlugins", json!({})).await.ok();
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["latent.clip-search", "latent.face-detection", "latent.transcoding", ID]);
@@ -160,6 +163,7 @@ async fn what_cannot_be_done_says_so_and_leaves_all_as_it_was() {
     for (name, body, words) in [
         ("installPlugin", json!({ "sauce": "x" }), "unknown field"),
         ("approvePlugin", json!({}), "waits for an approval"),
+        ("discardPlugin", json!({}), "no version of org.example.faces waits for an approval"),
         ("rollbackPlugin", json!({}), "no version of org.example.faces to go back to"),
         ("grantPlugin", json!({ "grants": { "models": { "x": "y" } } }), "it does not ask for \"models\""),
         ("trustPluginKey", json!({ "publicKey": "x", "prefix": "org.example" }), "no public key"),

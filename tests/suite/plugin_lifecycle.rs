@@ -6,12 +6,14 @@ use std::sync::Arc;
 use gallery::GalleryError;
 use gallery::plugins::requests::{self, OperatorCeiling};
 use gallery::plugins::{Approval, Manager, ManagerParts, Offer, Package, Pinned, Source, verify};
+use jiff::Timestamp;
 use minisign::KeyPair;
 use plugin_host::http::Origin;
 use plugin_host::{
     BoundSecret, ByteSize, Ceiling, HostConfig, HttpOrigin, PluginError, PluginHost, SecretText, read_manifest,
 };
 use serde_json::{Map, Value, json};
+use store::plugin_kv::KvSpace;
 use store::plugins::PluginKey;
 use tests::Database;
 
@@ -522,7 +524,11 @@ async fn of_two_operators_at_once_one_is_told() {
     assert_eq!(shop.database.store.delete_plugin(ID, read.revision).await.unwrap(), None);
     let generation = shop.database.store.plugin_generation().await.unwrap();
     assert_eq!(generation, 2, "what was refused leaves nothing");
+    let store = &shop.database.store;
+    let space = KvSpace { plugin: ID, scope: "", quota: 1 << 20 };
+    store.set_plugin_value(space, "state", b"x", None, Timestamp::now()).await.unwrap();
     shop.manager.remove(ID).await.unwrap();
+    assert_eq!(store.plugin_value(space, "state", Timestamp::now()).await.unwrap(), None, "its state goes with it");
     let text = shop.manager.remove(ID).await.unwrap_err().to_string();
     assert_eq!(text, "no plugin org.example.faces is installed");
 }

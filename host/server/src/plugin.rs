@@ -67,7 +67,9 @@ pub enum Command {
     },
     /// Goes back to the version before, with what was approved for it.
     Rollback { id: String },
-    /// Takes it out.
+    /// Forgets the version that waits for an approval; what runs runs on.
+    Discard { id: String },
+    /// Takes it out, with the state that it kept.
     Remove { id: String },
     /// Keys whose signatures count.
     Trust {
@@ -218,6 +220,10 @@ async fn with(manager: &Manager, command: Command) -> Result<()> {
         Command::Rollback { id } => {
             manager.rollback(&id).await?;
             say(&format!("{id} is {} again.", version(&manager.show(&id).await?)))
+        }
+        Command::Discard { id } => {
+            manager.discard(&id).await?;
+            say(&format!("The version of {id} that waited is forgotten."))
         }
         Command::Remove { id } => {
             manager.remove(&id).await?;

@@ -135,6 +135,10 @@ impl Store {
             return Ok(None);
         }
         delete_unnamed(&transaction).await?;
+        let statement = transaction.prepare_cached("DELETE FROM plugin_kv WHERE plugin = $1").await?;
+        transaction.execute(&statement, &[&id]).await?;
+        let statement = transaction.prepare_cached("DELETE FROM plugin_quarantine WHERE plugin = $1").await?;
+        transaction.execute(&statement, &[&id]).await?;
         transaction.commit().await?;
         Ok(Some(generation))
     }

@@ -47,6 +47,7 @@ export const approve = (id: string, grants: unknown) => post<Plugin>(at(id, 'app
 export const grant = (id: string, grants: unknown) => put<Plugin>(at(id, 'grants'), { grants });
 export const setEnabled = (id: string, enabled: boolean) => post<Plugin>(at(id, enabled ? 'enable' : 'disable'));
 export const rollback = (id: string) => post<Plugin>(at(id, 'rollback'));
+export const discard = (id: string) => post<void>(at(id, 'discard'));
 export const remove = (id: string) => del<void>(`/latent/plugins/${encodeURIComponent(id)}`);
 export const keys = () => get<Key[]>('/latent/plugin-keys');
 export const trust = (publicKey: string, prefix: string) => post<Key>('/latent/plugin-keys', { publicKey, prefix });

@@ -30,6 +30,7 @@ pub fn routes() -> Routes {
         .post("/latent/plugins/{id}/disable", "disablePlugin", Access::Admin("plugin.update"), disable_plugin)
         .post("/latent/plugins/{id}/upgrade", "upgradePlugin", Access::Admin("plugin.update"), upgrade_plugin)
         .post("/latent/plugins/{id}/rollback", "rollbackPlugin", Access::Admin("plugin.update"), rollback_plugin)
+        .post("/latent/plugins/{id}/discard", "discardPlugin", Access::Admin("plugin.update"), discard_plugin)
         .delete("/latent/plugins/{id}", "removePlugin", Access::Admin("plugin.delete"), remove_plugin)
         .get("/latent/plugin-keys", "listPluginKeys", Access::Admin("plugin.read"), list_keys)
         .post("/latent/plugin-keys", "trustPluginKey", Access::Admin("plugin.update"), trust_key)
@@ -201,6 +202,13 @@ async fn rollback_plugin(State(state): State<ApiState>, _: Auth, Path(id): Path<
     let manager = state.gallery.manager()?;
     manager.rollback(&id).await?;
     shown(&state, manager, &id).await
+}
+
+/// The version that waits is not taken. Of one that never ran nothing is left.
+async fn discard_plugin(State(state): State<ApiState>, _: Auth, Path(id): Path<String>) -> Result<Answer<Value>> {
+    state.gallery.manager()?.discard(&id).await?;
+    state.gallery.sync_plugins().await?;
+    Ok(Answer(json!({ "discarded": id })))
 }
 
 async fn remove_plugin(State(state): State<ApiState>, _: Auth, Path(id): Path<String>) -> Result<Answer<Value>> {

@@ -248,6 +248,20 @@ impl Manager {
         self.save(plugin, None).await
     }
 
+    /// What waits for an approval is not taken, and forgotten; what runs runs on.
+    pub async fn discard(&self, id: &str) -> Result<()> {
+        let mut plugin = self.installed(id).await?;
+        if plugin.staged.take().is_none() {
+            return Err(GalleryError::Invalid(format!("no version of {id} waits for an approval")));
+        }
+        if plugin.active.is_none() {
+            // Its first: without it there is nothing of the plugin.
+            return self.remove(id).await;
+        }
+        self.save(plugin, None).await.map(drop)
+    }
+
+    /// Takes it out, with the state that it kept. What it found stays.
     pub async fn remove(&self, id: &str) -> Result<()> {
         let plugin = self.installed(id).await?;
         let generation = self.store().delete_plugin(id, plugin.revision).await?.ok_or_else(|| changed_meanwhile(id))?;
