@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use inference::{Inference, InferenceConfig};
 use media::{Limits, Pixels, ThumbnailSpec};
 use plugin_host::{Embedder, FaceDetector, HostConfig, Lent, OperatorGrant, Plugin, PluginHost};
+use tests::kv::Memory;
 
 use crate::{Place, photos};
 
@@ -35,7 +36,8 @@ impl House {
             ..InferenceConfig::default()
         })?;
         let config = HostConfig { cache_dir: folder.path().join("compiled"), threads: 2 };
-        let lent = Lent { inference: Some(inference.clone()), ..Lent::default() };
+        let kv = Some(Arc::new(Memory::default()) as Arc<_>);
+        let lent = Lent { inference: Some(inference.clone()), kv, ..Lent::default() };
         Ok(Self { host: PluginHost::lending(&config, lent)?, inference, place: place.kit.clone(), _folder: folder })
     }
 

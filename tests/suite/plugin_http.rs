@@ -19,9 +19,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tests::guests::probe;
+use tests::kv::Memory;
 use tests::origin::{Origin, Reply};
-
-use crate::plugin_kv::Memory;
 
 /// A host for the probe, with names that a test decides.
 pub struct Lab {

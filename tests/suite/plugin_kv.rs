@@ -1,13 +1,9 @@
 //! Small state of plugins: within its quota, apart from others', and what is counted is counted once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
-use parking_lot::Mutex;
-use plugin_host::kv::{KvError, KvSpace, KvStore};
 use plugin_host::{ByteSize, Ceiling, HostConfig, Lent, OperatorGrant, PluginHost};
 use serde_json::json;
 use server::plugin_state::PluginState;
@@ -17,38 +13,6 @@ use types::{Clock as _, FixedClock};
 use tests::guests::probe;
 
 use crate::plugin_http::{Probe, granted};
-
-/// A store for tests that are about something else.
-#[derive(Default)]
-pub struct Memory(Mutex<HashMap<(String, String), Vec<u8>>>);
-
-#[async_trait]
-impl KvStore for Memory {
-    async fn get(&self, space: &KvSpace, key: &str, _: Timestamp) -> Result<Option<Vec<u8>>, KvError> {
-        Ok(self.0.lock().get(&(space.scope.clone(), key.to_owned())).cloned())
-    }
-
-    async fn set(
-        &self,
-        space: &KvSpace,
-        key: &str,
-        value: &[u8],
-        _: Option<Timestamp>,
-        _: Timestamp,
-    ) -> Result<(), KvError> {
-        self.0.lock().insert((space.scope.clone(), key.to_owned()), value.to_vec());
-        Ok(())
-    }
-
-    async fn delete(&self, space: &KvSpace, key: &str) -> Result<(), KvError> {
-        self.0.lock().remove(&(space.scope.clone(), key.to_owned()));
-        Ok(())
-    }
-
-    async fn increment(&self, _: &KvSpace, _: &str, _: i64, _: Timestamp) -> Result<i64, KvError> {
-        Err(KvError::Unavailable("it only keeps".into()))
-    }
-}
 
 /// A host over a database of its own, with a clock that stands.
 struct House {

@@ -36,7 +36,7 @@ impl House {
     fn new() -> Self {
         let (clock, notes) = (Arc::new(FixedClock::new(Timestamp::now())), Arc::<Notes>::default());
         let cache_dir = std::env::temp_dir().join("latent-tests-compiled");
-        let kv = Arc::new(crate::plugin_kv::Memory::default());
+        let kv = Arc::new(tests::kv::Memory::default());
         let lent = Lent { clock: clock.clone(), watch: Some(notes.clone()), kv: Some(kv), ..Lent::default() };
         Self { host: PluginHost::lending(&HostConfig { cache_dir, threads: 2 }, lent).unwrap(), clock, notes }
     }

@@ -9,11 +9,10 @@ use plugin_host::{BoundSecret, HostConfig, HttpOrigin, Lent, OperatorGrant, Plug
 use serde_json::{Value, json};
 use server::Settings;
 use sha2::{Digest as _, Sha256};
+use tests::kv::Memory;
 use tests::moto::Moto;
 use tests::s3::{Fault, S3};
 use tests::{TestApp, photos};
-
-use crate::plugin_kv::Memory;
 
 /// A server whose storage `cloud` is a bucket at `url`; `main` is a folder, and takes what is new.
 async fn beside(url: &str, change: impl FnOnce(&mut Settings)) -> TestApp {

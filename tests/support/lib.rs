@@ -6,6 +6,7 @@ pub mod contract;
 mod database;
 pub mod guests;
 pub mod hostile;
+pub mod kv;
 pub mod moto;
 pub mod origin;
 pub mod photos;

@@ -107,8 +107,8 @@ pub(crate) fn finish(raw: Raw, to: Size) -> Result<Pixels, MediaError> {
     let mut rgb: Arc<[u8]> = if to == raw.size {
         Arc::from(&raw.rgb[..])
     } else {
-        let lanczos = fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3);
-        scaled(&raw.rgb, raw.size, to, &fir::ResizeOptions::new().resize_alg(lanczos).use_alpha(false))?
+        let filter = fir::ResizeAlg::Convolution(filter(raw.size, to));
+        scaled(&raw.rgb, raw.size, to, &fir::ResizeOptions::new().resize_alg(filter).use_alpha(false))?
     };
     scratch::keep(raw.rgb);
     if let Some(icc) = &raw.icc {
@@ -116,6 +116,12 @@ pub(crate) fn finish(raw: Raw, to: Size) -> Result<Pixels, MediaError> {
     }
     let (size, rgb) = upright(rgb, to, raw.orientation);
     Pixels::new(size.width, size.height, rgb)
+}
+
+/// What the decoder has scaled already is scaled a little more: four taps show what six would, in two thirds of the time.
+fn filter(from: Size, to: Size) -> fir::FilterType {
+    let is_little = u64::from(to.width) * 3 >= u64::from(from.width) * 2;
+    if is_little { fir::FilterType::CatmullRom } else { fir::FilterType::Lanczos3 }
 }
 
 /// A profile that cannot be read or is not for RGB leaves the colours as they are: better a dull photo than none.

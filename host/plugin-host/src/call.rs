@@ -141,7 +141,8 @@ impl Plugin {
                     instance.store.set_epoch_deadline(1);
                     instance
                 }
-                empty => self.fresh(empty, deadline.clone()).await?,
+                // Boxed, so that warm calls do not move what only fresh ones need.
+                empty => Box::pin(self.fresh(empty, deadline.clone())).await?,
             };
             call(instance).await.map_err(|error| broken(&error, limit))
         };
@@ -162,7 +163,7 @@ impl Plugin {
     /// Makes an instance and calls its `init`. It lies in `slot` from its first instruction on, so that what it used is known.
     async fn fresh<'a>(
         &self,
-        slot: &'a mut Option<Instance>,
+        slot: &'a mut Option<Box<Instance>>,
         deadline: Arc<Deadline>,
     ) -> Result<&'a mut Instance, Broken> {
         let limit = self.common.grant.deadline;
@@ -174,13 +175,14 @@ impl Plugin {
                 Err(error) => return Err(broken(&error, limit)),
             }
         };
-        let instance = slot.insert(Instance { store, exports, left: rand::rng().random_range(REUSE) });
+        let left = rand::rng().random_range(REUSE);
+        let instance = slot.insert(Box::new(Instance { store, exports, left }));
         let answer = instance.exports.init(&mut instance.store).await.map_err(|error| broken(&error, limit))?;
         answer.map_err(|error| Broken::Call(plugin_error(error)))?;
         Ok(instance)
     }
 
-    fn put_back(&self, mut instance: Instance) {
+    fn put_back(&self, mut instance: Box<Instance>) {
         instance.left -= 1;
         instance.store.data_mut().reclaim();
         if instance.left > 0 && instance.store.data().is_reusable() {

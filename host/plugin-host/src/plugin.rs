@@ -42,7 +42,9 @@ pub struct Plugin {
     pub(crate) shared: Arc<Shared>,
     pub(crate) common: Arc<Common>,
     pub(crate) ready: Ready,
-    pub(crate) warm: Mutex<Vec<Instance>>,
+    /// Boxed: each call takes one out and puts it back.
+    #[expect(clippy::vec_box, reason = "an instance is some hundred bytes")]
+    pub(crate) warm: Mutex<Vec<Box<Instance>>>,
     pub(crate) permits: Semaphore,
     pub(crate) calls: Calls,
     pub(crate) ward: Ward,
