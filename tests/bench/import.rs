@@ -82,6 +82,8 @@ pub fn idle(place: &Place, report: &mut Report) -> Result<()> {
         upload_all(&server, &photos).await?;
         wait_until_processed(&server, photos.len()).await?;
         settle(server.pid()).await?;
+        // So long the tables of places and time zones stay after the last photo that needed them.
+        tokio::time::sleep(Duration::from_secs(35)).await;
         for model in ["centerface", "fr-feature", EMBEDDER] {
             ensure!(has_unloaded(&server.log()?, model), "{model} was not unloaded");
         }

@@ -14,6 +14,7 @@ mod metadata;
 mod pixels;
 mod places;
 mod scratch;
+mod seldom;
 mod thumbnails;
 pub mod video;
 

@@ -1,9 +1,12 @@
-//! Coordinates to places and time zones. Their tables are loaded when the first photo with GPS comes.
+//! Coordinates to places and time zones. Their tables, some hundred megabytes, are loaded when a photo with GPS comes, and dropped
+//! when none has come for a while.
 
-use std::sync::LazyLock;
+use std::time::Duration;
 
 use reverse_geocoder::ReverseGeocoder;
 use tzf_rs::DefaultFinder;
+
+use crate::seldom::Seldom;
 
 /// The nearest city (GeoNames, CC BY 4.0).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +16,19 @@ pub struct Place {
     pub country: String,
 }
 
-static GEOCODER: LazyLock<ReverseGeocoder> = LazyLock::new(ReverseGeocoder::new);
-static ZONES: LazyLock<DefaultFinder> = LazyLock::new(DefaultFinder::new);
+/// Loading takes a fraction of a second.
+const IDLE: Duration = Duration::from_secs(30);
+
+static GEOCODER: Seldom<ReverseGeocoder> = Seldom::new(IDLE, ReverseGeocoder::new);
+static ZONES: Seldom<DefaultFinder> = Seldom::new(IDLE, DefaultFinder::new);
 
 /// Degrees; `None` where they are none, or where no city is near.
 pub fn place(latitude: f64, longitude: f64) -> Option<Place> {
     if !valid(latitude, longitude) {
         return None;
     }
-    let found = GEOCODER.search((latitude, longitude)).record;
+    let geocoder = GEOCODER.get();
+    let found = geocoder.search((latitude, longitude)).record;
     if kilometres((latitude, longitude), (found.lat, found.lon)) > FARTHEST {
         return None;
     }
@@ -48,7 +55,7 @@ pub fn time_zone_at(latitude: f64, longitude: f64) -> Option<String> {
     if !valid(latitude, longitude) {
         return None;
     }
-    Some(ZONES.get_tz_name(longitude, latitude).to_owned()).filter(|name| !name.is_empty())
+    Some(ZONES.get().get_tz_name(longitude, latitude).to_owned()).filter(|name| !name.is_empty())
 }
 
 /// (0, 0) is what cameras write that do not know.

@@ -4,6 +4,7 @@
 //! waits a second before it returns a page of it: docs/decisions/0005 has what that costs.
 
 use std::ffi::{c_int, c_long};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,6 +15,24 @@ const PURGE_DELAY: c_int = 15;
 
 unsafe extern "C" {
     fn mi_option_set_default(option: c_int, value: c_long);
+    fn mi_collect(force: bool);
+}
+
+/// mimalloc gives a page back when something is taken or freed after its delay; in a server that has nothing to do, that is never.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Gives back for as long as the program runs what was freed and not taken again.
+pub fn sweep() {
+    let sweeper = std::thread::Builder::new().name("allocator".into()).spawn(|| {
+        loop {
+            std::thread::sleep(SWEEP);
+            // SAFETY: it takes no pointer, and any thread may call it at any time.
+            unsafe { mi_collect(true) };
+        }
+    });
+    if let Err(error) = sweeper {
+        tracing::warn!(%error, "Memory that was freed is given back late");
+    }
 }
 
 /// The first arena is reserved before `main`, so this comes earlier. What `MIMALLOC_...` in the environment says still wins.

@@ -176,6 +176,7 @@ fn run(cli: Cli) -> Result<()> {
     };
     log(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    allocator::sweep();
     let served = runtime.block_on(serve(&settings, role, queues.into_iter().map(QueueName).collect()));
     // What was given back may still be in the hands of a thread.
     runtime.shutdown_timeout(Duration::from_secs(1));
