@@ -198,3 +198,13 @@ CREATE INDEX activity_album ON activity (album_id, created_at);
 CREATE INDEX activity_asset ON activity (album_id, asset_id) WHERE asset_id IS NOT NULL;
 CREATE INDEX activity_user ON activity (user_id);
 CREATE UNIQUE INDEX activity_like ON activity (album_id, asset_id, user_id) NULLS NOT DISTINCT WHERE comment IS NULL;
+
+-- What goes behind the PIN is shown to nobody any more.
+CREATE FUNCTION unshare_locked() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM album_asset WHERE asset_id = NEW.id;
+    DELETE FROM shared_link_asset WHERE asset_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER asset_locked AFTER UPDATE OF visibility ON asset FOR EACH ROW
+    WHEN (NEW.visibility = 'locked' AND OLD.visibility <> 'locked') EXECUTE FUNCTION unshare_locked();
