@@ -1,6 +1,6 @@
 //! Downloads of many originals at once: how they are split into archives, and what is in one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use blobs::Blob;
 use jiff::civil;
@@ -110,7 +110,11 @@ impl Gallery {
 
 /// The names that an archive has.
 #[derive(Default)]
-struct Names(HashSet<String>);
+struct Names {
+    taken: HashSet<String>,
+    /// The number that a name gets when it comes again.
+    next: HashMap<String, u32>,
+}
 
 impl Names {
     /// `IMG_1.jpg`, then `IMG_1+1.jpg`. No name is a path.
@@ -123,8 +127,13 @@ impl Names {
         };
         let dot = clean.rfind('.').filter(|dot| *dot > 0).unwrap_or(clean.len());
         let (stem, extension) = clean.split_at(dot);
-        let numbered = (1..).map(|number: u32| format!("{stem}+{number}{extension}"));
-        let free = std::iter::once(clean.clone()).chain(numbered).find(|name| self.0.insert(name.to_lowercase()));
-        free.unwrap_or(clean.clone())
+        let next = self.next.entry(clean.to_lowercase()).or_default();
+        loop {
+            let name = if *next == 0 { clean.clone() } else { format!("{stem}+{next}{extension}") };
+            *next += 1;
+            if self.taken.insert(name.to_lowercase()) {
+                return name;
+            }
+        }
     }
 }

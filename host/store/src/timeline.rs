@@ -31,8 +31,8 @@ pub struct TimelineFilter {
     /// Newest first, unless set.
     pub oldest_first: bool,
     pub with_coordinates: bool,
-    /// Says nothing of where photos were taken.
-    pub without_places: bool,
+    /// Says nothing of where photos were taken, and of the time only what stood on the wall.
+    pub without_metadata: bool,
 }
 
 impl TimelineFilter {
@@ -101,12 +101,17 @@ impl Store {
     /// One month as Immich's columnar object, as JSON text.
     pub async fn time_bucket(&self, filter: &TimelineFilter, month: civil::Date) -> Result<String> {
         let client = self.client().await?;
-        let coordinates = if filter.with_coordinates && !filter.without_places {
+        let coordinates = if filter.with_coordinates && !filter.without_metadata {
             ", 'latitude', coalesce(json_agg(latitude), '[]'), 'longitude', coalesce(json_agg(longitude), '[]')"
         } else {
             ""
         };
-        let (city, country) = if filter.without_places { ("NULL::text", "NULL::text") } else { ("x.city", "x.country") };
+        let (city, country, taken, made) = match filter.without_metadata {
+            true => ("NULL::text", "NULL::text", "local_date_time", "local_date_time"),
+            false => {
+                ("x.city", "x.country", "file_created_at AT TIME ZONE 'UTC'", "created_at AT TIME ZONE 'UTC'")
+            }
+        };
         let sql = format!(
             r#"SELECT json_build_object(
                 'id', coalesce(json_agg(id), '[]'),
@@ -117,10 +122,10 @@ impl Store {
                 'visibility', coalesce(json_agg(visibility), '[]'),
                 'duration', coalesce(json_agg(duration_ms), '[]'),
                 'livePhotoVideoId', coalesce(json_agg(live_photo_video_id), '[]'),
-                'fileCreatedAt', coalesce(json_agg(to_char(file_created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), '[]'),
-                'createdAt', coalesce(json_agg(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), '[]'),
+                'fileCreatedAt', coalesce(json_agg(to_char({taken}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), '[]'),
+                'createdAt', coalesce(json_agg(to_char({made}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), '[]'),
                 'localOffsetHours', coalesce(json_agg(round((extract(epoch FROM
-                    local_date_time - file_created_at AT TIME ZONE 'UTC') / 3600)::numeric, 2)::float8), '[]'),
+                    local_date_time - ({taken})) / 3600)::numeric, 2)::float8), '[]'),
                 'ratio', coalesce(json_agg(ratio), '[]'),
                 'thumbhash', coalesce(json_agg(encode(thumbhash, 'base64')), '[]'),
                 'projectionType', coalesce(json_agg(projection_type), '[]'),
