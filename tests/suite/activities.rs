@@ -64,7 +64,7 @@ async fn those_who_have_an_album_talk_about_it() {
     ] {
         errors.push(bob.post("/activities", &body).await.error());
     }
-    insta::assert_snapshot!(errors.join("\n"));
+    insta::assert_snapshot!(errors.join("\n"), @"");
     ann.patch(&format!("/albums/{album}"), &json!({ "isActivityEnabled": false })).await.ok();
     let disabled = bob.post("/activities", &about(None, None)).await.error();
     insta::assert_snapshot!(disabled, @"400 Not found or no activity.create access");

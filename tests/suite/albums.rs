@@ -111,7 +111,7 @@ async fn an_album_shows_its_photos_to_those_who_have_it_and_to_nobody_else() {
         ".id" => "[id]", ".albumThumbnailAssetId" => "[id]", ".createdAt" => "[date]", ".updatedAt" => "[date]",
         ".lastModifiedAssetTimestamp" => "[date]", ".albumUsers[].user.id" => "[id]", ".contributorCounts[].userId" => "[id]",
         ".albumUsers[].user.profileChangedAt" => "[date]",
-    });
+    }, @"");
     assert_eq!(seen(&bob, &inside, "").await, ALL);
     assert_eq!(seen(&bob, &outside, "").await, NOTHING);
     assert_eq!(seen(&cleo, &inside, "").await, NOTHING);
@@ -322,7 +322,7 @@ async fn what_no_album_can_be_is_refused() {
     ] {
         errors.push(answer.error());
     }
-    insta::assert_snapshot!(errors.join("\n"));
+    insta::assert_snapshot!(errors.join("\n"), @"");
     assert_eq!(ann.get("/albums").await.ok().as_array().unwrap().len(), 1, "nothing was half made");
     ann.put(&format!("{path}/users"), &user(&bob.user_id, "editor")).await.ok();
     let twice = ann.put(&format!("{path}/users"), &user(&bob.user_id, "viewer")).await.error();

@@ -54,7 +54,7 @@ async fn a_partner_sees_what_the_timeline_shows_and_wants_it_on_theirs_or_not() 
     ] {
         errors.push(answer.error());
     }
-    insta::assert_snapshot!(errors.join("\n"));
+    insta::assert_snapshot!(errors.join("\n"), @"");
     ann.delete(&format!("/partners/{}", bob.user_id), &json!({})).await.ok();
     assert_eq!(seen(&bob, &shown, "").await, NOTHING);
     let raw = app.database.raw().await;
