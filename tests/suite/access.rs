@@ -17,10 +17,14 @@ struct Ann {
     face: String,
     key: String,
     run: String,
+    album: String,
+    link: String,
+    activity: String,
 }
 
 /// Words that stand in Ann's data and that nobody sends.
-const SECRETS: [&str; 5] = ["somebody.jpg", "Aunt Secret", "behind the house", "Ann's key", "main:library/admin"];
+const SECRETS: [&str; 6] =
+    ["somebody.jpg", "Aunt Secret", "behind the house", "Ann's key", "main:library/admin", "Ann's secret album"];
 
 async fn ann(app: &TestApp) -> Ann {
     let client = app.sign_up().await;
@@ -35,7 +39,20 @@ async fn ann(app: &TestApp) -> Ann {
     let key = client.post("/api-keys", &json!({ "name": "Ann's key", "permissions": ["all"] })).await.ok();
     let run = client.post("/latent/pipelines/ingest/run", &json!({})).await.ok();
     let run = run["id"].as_str().unwrap().to_owned();
-    Ann { client, asset, trashed, person, face, key: key["id"].as_str().unwrap().to_owned(), run }
+    let key = key["id"].as_str().unwrap().to_owned();
+    let [album, link, activity] = shares(&client, &asset).await;
+    Ann { client, asset, trashed, person, face, key, run, album, link, activity }
+}
+
+/// An album with a comment, and a link to it; their ids.
+async fn shares(client: &Client, asset: &str) -> [String; 3] {
+    let id = |answer: Value| answer["id"].as_str().unwrap().to_owned();
+    let album = json!({ "albumName": "Ann's secret album", "assetIds": [asset] });
+    let album = id(client.post("/albums", &album).await.ok());
+    let link = client.post("/shared-links", &json!({ "type": "ALBUM", "albumId": album })).await.ok();
+    let comment = json!({ "albumId": album, "type": "comment", "comment": "Ann's secret album" });
+    let activity = client.post("/activities", &comment).await.ok();
+    [album, id(link), id(activity)]
 }
 
 /// How an operation is called to get at Ann's: path with query, and body.
@@ -44,6 +61,7 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         .or_else(|| of_assets(operation.id, ann))
         .or_else(|| of_people(operation.id, ann))
         .or_else(|| of_searches(operation.id, ann))
+        .or_else(|| of_shares(operation.id, ann))
         // Who may is the same for all of them; plugin_api.rs calls each as it is called.
         .or_else(|| operation.path.contains("/plugin").then(|| (String::new(), json!({}))));
     let Some((query, body)) = known else {
@@ -53,12 +71,19 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         "deleteFace" => &ann.face,
         "getPipelineRun" => &ann.run,
         "reassignFacesById" => &ann.person,
+        // Whoever wants may show Ann what is theirs: here it is an id of nobody.
+        "createPartnerDeprecated" => &ann.asset,
         _ if operation.path.starts_with("/people/") => &ann.person,
+        _ if operation.path.starts_with("/albums/") => &ann.album,
+        _ if operation.path.starts_with("/shared-links/") => &ann.link,
+        _ if operation.path.starts_with("/activities/") => &ann.activity,
+        _ if operation.path.starts_with("/partners/") => &ann.client.user_id,
         _ if operation.path.starts_with("/api-keys/") => &ann.key,
         _ => &ann.asset,
     };
     let name = if operation.id == "runPipeline" { "ingest" } else { "thumbnailGeneration" };
-    (operation.path.replace("{id}", id).replace("{name}", name) + &query, body)
+    let path = operation.path.replace("{id}", id).replace("{name}", name).replace("{userId}", &ann.client.user_id);
+    (path + &query, body)
 }
 
 /// What names nobody's data, and what names it in the path alone.
@@ -171,6 +196,34 @@ fn of_searches(id: &str, ann: &Ann) -> Option<(String, Value)> {
     Some((String::new(), body))
 }
 
+fn of_shares(id: &str, ann: &Ann) -> Option<(String, Value)> {
+    let Ann { asset, album, .. } = ann;
+    let assets = json!({ "ids": [asset], "assetIds": [asset], "albumIds": [album] });
+    let body = match id {
+        "getAllAlbums" => return Some((format!("?assetId={asset}"), json!({}))),
+        "getAllSharedLinks" => return Some((format!("?albumId={album}"), json!({}))),
+        "getPartners" => return Some(("?direction=shared-with".into(), json!({}))),
+        "getActivities" | "getActivityStatistics" => return Some((format!("?albumId={album}"), json!({}))),
+        "getAlbumStatistics" | "getAlbumInfo" | "deleteAlbum" | "getAlbumMapMarkers" | "removeUserFromAlbum"
+        | "getMySharedLink" | "getSharedLinkById" | "removeSharedLink" | "removePartner" | "createPartnerDeprecated"
+        | "deleteActivity" => json!({}),
+        "createAlbum" => json!({ "albumName": "Bob's", "assetIds": [asset] }),
+        "updateAlbumInfo" => json!({ "albumName": "Stolen" }),
+        "addAssetsToAlbum" | "removeAssetFromAlbum" | "addAssetsToAlbums" | "addSharedLinkAssets"
+        | "removeSharedLinkAssets" | "getDownloadInfo" | "downloadArchive" => assets,
+        "addUsersToAlbum" => json!({ "albumUsers": [{ "userId": asset, "role": "editor" }] }),
+        "updateAlbumUser" => json!({ "role": "viewer" }),
+        "createSharedLink" => json!({ "type": "ALBUM", "albumId": album }),
+        "sharedLinkLogin" => json!({ "password": "guessed" }),
+        "updateSharedLink" => json!({ "password": null, "allowUpload": true }),
+        "createPartner" => json!({ "sharedWithId": asset }),
+        "updatePartner" => json!({ "inTimeline": true }),
+        "createActivity" => json!({ "albumId": album, "type": "like" }),
+        _ => return None,
+    };
+    Some((String::new(), body))
+}
+
 async fn send(client: &Client, operation: &Operation, ann: &Ann, key: Option<&str>) -> (StatusCode, String) {
     let (path, body) = call(operation, ann);
     let mut request = client.request(operation.method.clone(), &path).json(&body);
@@ -197,6 +250,9 @@ async fn state(ann: &Ann) -> Vec<Value> {
         "/api-keys".into(),
         "/people?withHidden=true".into(),
         "/timeline/buckets".into(),
+        format!("/albums/{}", ann.album),
+        format!("/shared-links/{}", ann.link),
+        format!("/activities?albumId={}", ann.album),
     ] {
         answers.push(ann.client.get(&path).await.ok());
     }
@@ -268,7 +324,9 @@ async fn a_key_without_the_permission_gets_403_from_every_operation() {
     let key = key["secret"].as_str().unwrap();
     let before = state(&ann).await;
     for operation in protected() {
-        let (Access::User(permission) | Access::Admin(permission)) = operation.access else { continue };
+        let (Access::User(permission) | Access::Admin(permission) | Access::Shared(permission)) = operation.access else {
+            continue;
+        };
         let (status, body) = send(&app.anonymous, &operation, &ann, Some(key)).await;
         let wanted = json!({ "message": format!("Missing required permission: {permission}") });
         assert_eq!(status, StatusCode::FORBIDDEN, "{}: {body}", operation.id);

@@ -202,3 +202,18 @@ async fn a_logout_and_a_deleted_key_end_the_sockets_that_came_with_them() {
     let id = staying.uploaded("a.jpg", photos::jpeg(1)).await;
     assert_eq!(event(&mut stays, "on_upload_success").await["id"], id.as_str(), "the other session hears on");
 }
+
+#[tokio::test]
+async fn those_who_have_an_album_hear_that_it_changes() {
+    let app = TestApp::start().await;
+    let ann = app.sign_up().await;
+    let bob = ann.beside(&app.running.gallery, "Bob").await;
+    let album = crate::albums::album_of(&ann, &[]).await;
+    let mut socket = connect(&bob).await;
+    crate::albums::let_in(&ann, &album, &bob, "viewer").await;
+    assert_eq!(event(&mut socket, "on_album_update").await, album.as_str());
+    ann.patch(&format!("/albums/{album}"), &serde_json::json!({ "albumName": "Amsterdam" })).await.ok();
+    assert_eq!(event(&mut socket, "on_album_update").await, album.as_str());
+    ann.delete(&format!("/albums/{album}/user/{}", bob.user_id), &serde_json::json!({})).await.ok();
+    assert_eq!(event(&mut socket, "on_album_update").await, album.as_str());
+}

@@ -107,6 +107,10 @@ impl Client {
         self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.answer(self.request(Method::PATCH, path).json(body)).await
+    }
+
     pub async fn delete(&self, path: &str, body: &Value) -> Answer {
         self.answer(self.request(Method::DELETE, path).json(body)).await
     }

@@ -6,7 +6,9 @@ mod upload;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
+use gallery::Viewer;
 use gallery::corrections::{Correction, When, Zone};
+use gallery::visible::Permission;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::accounts::User;
@@ -16,7 +18,7 @@ use types::wire::{base64, iso, iso_civil, parse_sha1};
 use types::{AssetId, Visibility};
 
 use crate::error::{ApiError, Result};
-use crate::extract::{Auth, Id, Json, Query, present};
+use crate::extract::{Auth, Caller, Id, Json, Query, present};
 use crate::routes::{Access, Routes};
 use crate::{ApiState, people, users};
 
@@ -25,16 +27,16 @@ const MOST_CHECKED: usize = 5_000;
 
 pub fn routes() -> Routes {
     Routes::new()
-        .add(Method::POST, "/assets", "uploadAsset", Access::User("asset.upload"), upload::route())
+        .add(Method::POST, "/assets", "uploadAsset", Access::Shared("asset.upload"), upload::route())
         .put("/assets", "updateAssets", Access::User("asset.update"), update_assets)
         .delete("/assets", "deleteAssets", Access::User("asset.delete"), delete_assets)
         .post("/assets/bulk-upload-check", "checkBulkUpload", Access::User("asset.upload"), check_bulk_upload)
         .get("/assets/statistics", "getAssetStatistics", Access::User("asset.statistics"), get_asset_statistics)
-        .get("/assets/{id}", "getAssetInfo", Access::User("asset.read"), get_asset_info)
+        .get("/assets/{id}", "getAssetInfo", Access::Shared("asset.read"), get_asset_info)
         .put("/assets/{id}", "updateAsset", Access::User("asset.update"), update_asset)
-        .get("/assets/{id}/original", "downloadAsset", Access::User("asset.download"), download::download_asset)
-        .get("/assets/{id}/thumbnail", "viewAsset", Access::User("asset.view"), download::view_asset)
-        .get("/assets/{id}/video/playback", "playAssetVideo", Access::User("asset.view"), download::play_asset_video)
+        .get("/assets/{id}/original", "downloadAsset", Access::Shared("asset.download"), download::download_asset)
+        .get("/assets/{id}/thumbnail", "viewAsset", Access::Shared("asset.view"), download::view_asset)
+        .get("/assets/{id}/video/playback", "playAssetVideo", Access::Shared("asset.view"), download::play_asset_video)
 }
 
 /// AssetResponseDto.
@@ -105,16 +107,48 @@ fn exif_json(asset: &Asset, exif: &Exif) -> Value {
     })
 }
 
-async fn get_asset_info(State(state): State<ApiState>, auth: Auth, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
-    let user = auth.user();
-    whole(&state, user, id).await
+/// What somebody may see of an asset: its owner everything, others not where it lies and what only its owner thinks of it, and
+/// those with a link no more than the link says.
+pub fn json_for(viewer: Viewer<'_>, asset: &Asset) -> Value {
+    let mut answer = json(asset);
+    if viewer.owns(asset) {
+        return answer;
+    }
+    answer["originalPath"] = "".into();
+    answer["isFavorite"] = false.into();
+    if !viewer.sees_metadata() {
+        answer.as_object_mut().and_then(|answer| answer.remove("exifInfo"));
+        for text in ["originalFileName", "checksum"] {
+            answer[text] = "".into();
+        }
+        // The instant beside the local time would tell the time zone, and so the place.
+        for date in ["fileCreatedAt", "fileModifiedAt", "createdAt", "updatedAt"] {
+            answer[date] = answer["localDateTime"].clone();
+        }
+        answer["hasMetadata"] = false.into();
+    }
+    answer
 }
 
-/// With its owner and the people on it.
-async fn whole(state: &ApiState, user: &User, id: AssetId) -> Result<Answer<Value>> {
-    let mut answer = json(&state.gallery.asset_of(user, id).await?);
-    answer["owner"] = users::json(user);
-    people::add_to(&state.gallery, &mut [(id, &mut answer)]).await?;
+async fn get_asset_info(State(state): State<ApiState>, caller: Caller, Id(id): Id<AssetId>) -> Result<Answer<Value>> {
+    whole(&state, caller.viewer(), id).await
+}
+
+/// With its owner, and for them the people on it.
+async fn whole(state: &ApiState, viewer: Viewer<'_>, id: AssetId) -> Result<Answer<Value>> {
+    let asset = state.gallery.asset_for(viewer, id, Permission::Read).await?;
+    let mut answer = json_for(viewer, &asset);
+    match viewer.user() {
+        Some(user) if user.id == asset.owner => {
+            answer["owner"] = users::json(user);
+            people::add_to(&state.gallery, &mut [(id, &mut answer)]).await?;
+        }
+        Some(_) => {
+            let owner = state.gallery.store().user(asset.owner).await.map_err(gallery::GalleryError::from)?;
+            answer["owner"] = owner.as_ref().map_or(Value::Null, users::json);
+        }
+        None => {}
+    }
     Ok(Answer(answer))
 }
 
@@ -212,7 +246,7 @@ async fn update_asset(
 ) -> Result<Answer<Value>> {
     let user = auth.user();
     change(&state, user, &[id], body).await?;
-    whole(&state, user, id).await
+    whole(&state, Viewer::User(user), id).await
 }
 
 #[derive(Deserialize)]

@@ -5,10 +5,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gallery::Viewer;
 use gallery::accounts::Identity;
+use gallery::links::Visit;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use store::accounts::User;
+use store::links::Way;
 
 use crate::cookies::{self, ACCESS_TOKEN};
 use crate::routes::Access;
@@ -35,8 +40,8 @@ impl FromRequestParts<ApiState> for Auth {
         };
         let identity = identify(parts, state).await?;
         match access {
-            Access::Public | Access::SignedIn => {}
-            Access::User(permission) => identity.may(permission)?,
+            Access::Public | Access::SignedIn | Access::SharedSignedIn => {}
+            Access::User(permission) | Access::Shared(permission) => identity.may(permission)?,
             Access::Admin(permission) => {
                 identity.may(permission)?;
                 if !identity.user.is_admin {
@@ -48,11 +53,88 @@ impl FromRequestParts<ApiState> for Auth {
     }
 }
 
+/// Somebody signed in, or somebody with a link, on a route that the table opens to links. A link goes before a session: whoever
+/// opens it sees what it shows, also where they are signed in.
+pub enum Caller {
+    User(Box<Identity>),
+    Link(Box<Visit>),
+}
+
+impl Caller {
+    pub fn viewer(&self) -> Viewer<'_> {
+        match self {
+            Self::User(identity) => Viewer::User(&identity.user),
+            Self::Link(visit) => Viewer::Link(visit),
+        }
+    }
+}
+
+impl FromRequestParts<ApiState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let access = parts.extensions.get::<Access>();
+        let is_open = access.is_some_and(|access| matches!(access, Access::Shared(_) | Access::SharedSignedIn));
+        if is_open && let Some(link) = LinkName::of(parts) {
+            let cookie = cookies::read(&parts.headers, cookies::SHARED_LINK).unwrap_or_default();
+            let tokens: Vec<&str> = cookie.split(cookies::BETWEEN).collect();
+            return Ok(Self::Link(Box::new(link.open(state, &tokens).await?)));
+        }
+        let Auth(identity) = Auth::from_request_parts(parts, state).await?;
+        Ok(Self::User(Box::new(identity)))
+    }
+}
+
+/// A link as a request names it, in a header or in the query.
+pub enum LinkName {
+    /// `None`: what cannot be a key.
+    Key(Option<Vec<u8>>),
+    Slug(String),
+}
+
+impl LinkName {
+    pub fn of(parts: &Parts) -> Option<Self> {
+        if let Some(key) = header(parts, "x-immich-share-key").or_else(|| query(parts, "key")) {
+            return Some(Self::Key(parse_key(&key)));
+        }
+        header(parts, "x-immich-share-slug").or_else(|| query(parts, "slug")).map(Self::Slug)
+    }
+
+    /// What the gallery looks for; no key is empty.
+    pub fn way(&self) -> Way<'_> {
+        match self {
+            Self::Key(key) => Way::Key(key.as_deref().unwrap_or_default()),
+            Self::Slug(slug) => Way::Slug(slug),
+        }
+    }
+
+    async fn open(&self, state: &ApiState, tokens: &[&str]) -> Result<Visit, ApiError> {
+        Ok(state.gallery.visit(self.way(), tokens).await?)
+    }
+}
+
+/// Base64 as in addresses, or hex as old clients write it.
+fn parse_key(text: &str) -> Option<Vec<u8>> {
+    const HEX: usize = 100;
+    match text.len() {
+        HEX => hex::decode(text).ok(),
+        _ => URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok(),
+    }
+}
+
+fn header(parts: &Parts, name: &str) -> Option<String> {
+    parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Without NUL, which no token has and PostgreSQL does not take.
+fn query(parts: &Parts, name: &str) -> Option<String> {
+    let found = pairs(parts.uri.query().unwrap_or("")).find(|(key, _)| key == name);
+    found.map(|(_, value)| value.replace('\0', ""))
+}
+
 /// Session token first, then API key, each in every place where clients put it.
 pub async fn identify(parts: &Parts, state: &ApiState) -> Result<Identity, ApiError> {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let query =
-        |name: &str| pairs(parts.uri.query().unwrap_or("")).find(|(key, _)| key == name).map(|(_, value)| value);
+    let (header, query) = (|name: &str| header(parts, name), |name: &str| query(parts, name));
     let bearer = header("authorization")
         .and_then(|value| value.split_once(' ').map(|(scheme, token)| (scheme.to_ascii_lowercase(), token.to_owned())))
         .filter(|(scheme, _)| scheme == "bearer")

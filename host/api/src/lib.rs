@@ -1,9 +1,12 @@
 //! HTTP in the shape of Immich's API. The only room that knows axum and status codes.
 
+mod activities;
+mod albums;
 mod api_keys;
 mod assets;
 mod auth;
 mod cookies;
+mod downloads;
 mod error;
 mod extract;
 mod faces;
@@ -12,6 +15,7 @@ mod latent;
 mod linger;
 mod metrics;
 mod operate;
+mod partners;
 mod people;
 mod permissions;
 mod pipelines;
@@ -22,6 +26,7 @@ mod routes;
 mod search;
 mod serve;
 mod server;
+mod shared_links;
 mod storage;
 mod sync;
 mod timeline;
@@ -124,6 +129,11 @@ fn routes() -> Routes {
         .merge(pipelines::routes())
         .merge(latent::routes())
         .merge(storage::routes())
+        .merge(albums::routes())
+        .merge(shared_links::routes())
+        .merge(partners::routes())
+        .merge(activities::routes())
+        .merge(downloads::routes())
 }
 
 /// Everything under one router.

@@ -19,6 +19,10 @@ pub enum Access {
     User(&'static str),
     /// The same, for administrators only.
     Admin(&'static str),
+    /// As [`Access::User`]; and whoever has a link, to what it shows. The handler asks for a [`crate::extract::Caller`].
+    Shared(&'static str),
+    /// As [`Access::SignedIn`]; and whoever has a link.
+    SharedSignedIn,
 }
 
 /// One line of the table.

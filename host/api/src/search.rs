@@ -4,13 +4,14 @@ mod body;
 
 use axum::Json as Answer;
 use axum::extract::{RawQuery, State};
+use gallery::Viewer;
 use gallery::search::Wanted;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::search::{AssetFilter, Order, Suggest};
 
 use crate::error::{ApiError, Result};
-use crate::extract::{Auth, Json, Query};
+use crate::extract::{Auth, Caller, Json, Query};
 use crate::routes::{Access, Routes};
 use crate::search::body::Body;
 use crate::timeline::Direction;
@@ -21,7 +22,7 @@ const EXPLORE: (i64, i64) = (5, 12);
 
 pub fn routes() -> Routes {
     Routes::new()
-        .post("/search/metadata", "searchAssets", Access::User("asset.read"), search_assets)
+        .post("/search/metadata", "searchAssets", Access::Shared("asset.read"), search_assets)
         .post("/search/smart", "searchSmart", Access::User("asset.read"), search_smart)
         .post("/search/random", "searchRandom", Access::User("asset.read"), search_random)
         .post("/search/large-assets", "searchLargeAssets", Access::User("asset.read"), search_large_assets)
@@ -32,16 +33,20 @@ pub fn routes() -> Routes {
         .get("/search/suggestions", "getSearchSuggestions", Access::User("asset.read"), get_search_suggestions)
 }
 
-async fn search_assets(State(state): State<ApiState>, auth: Auth, Json(body): Json<Body>) -> Result<Answer<Value>> {
-    let user = auth.user();
+async fn search_assets(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Json(body): Json<Body>,
+) -> Result<Answer<Value>> {
+    let viewer = caller.viewer();
     let (page, size) = body.page(250)?;
     let order = if body.order == Some(Direction::Asc) { Order::OldestFirst } else { Order::NewestFirst };
-    let found = state.gallery.search().metadata(&body.filter(user.id)?, order, page, size).await?;
-    body.answer(&state, &found).await
+    let found = state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, order, page, size).await?;
+    body.answer(&state, viewer, &found).await
 }
 
 async fn search_smart(State(state): State<ApiState>, auth: Auth, Json(body): Json<Body>) -> Result<Answer<Value>> {
-    let user = auth.user();
+    let viewer = Viewer::User(auth.user());
     let (page, size) = body.page(100)?;
     let text = body.query.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let wanted = match (body.query_asset_id, text) {
@@ -49,15 +54,15 @@ async fn search_smart(State(state): State<ApiState>, auth: Auth, Json(body): Jso
         (None, Some(text)) => Wanted::Words { text: text.to_owned(), language: body.language.clone() },
         (None, None) => return Err(ApiError::bad_request("Either `query` or `queryAssetId` must be set")),
     };
-    let found = state.gallery.search().smart(&wanted, &body.filter(user.id)?, page, size).await?;
-    body.answer(&state, &found).await
+    let found = state.gallery.search().smart(&wanted, &body.filter_for(&state, viewer).await?, page, size).await?;
+    body.answer(&state, viewer, &found).await
 }
 
 async fn search_random(State(state): State<ApiState>, auth: Auth, Json(body): Json<Body>) -> Result<Answer<Value>> {
-    let user = auth.user();
+    let viewer = Viewer::User(auth.user());
     let (_, size) = body.page(250)?;
-    let found = state.gallery.search().metadata(&body.filter(user.id)?, Order::Random, 1, size).await?;
-    Ok(Answer(body.items(&state, &found).await?.into()))
+    let found = state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, Order::Random, 1, size).await?;
+    Ok(Answer(body.items(&state, viewer, &found).await?.into()))
 }
 
 async fn search_large_assets(
@@ -65,12 +70,12 @@ async fn search_large_assets(
     auth: Auth,
     RawQuery(query): RawQuery,
 ) -> Result<Answer<Value>> {
-    let user = auth.user();
+    let viewer = Viewer::User(auth.user());
     let mut body = body::from_query(query.as_deref().unwrap_or(""))?;
     body.with_exif = true;
     let (_, size) = body.page(250)?;
-    let found = state.gallery.search().metadata(&body.filter(user.id)?, Order::LargestFirst, 1, size).await?;
-    Ok(Answer(body.items(&state, &found).await?.into()))
+    let found = state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, Order::LargestFirst, 1, size).await?;
+    Ok(Answer(body.items(&state, viewer, &found).await?.into()))
 }
 
 async fn search_asset_statistics(
@@ -78,8 +83,8 @@ async fn search_asset_statistics(
     auth: Auth,
     Json(body): Json<Body>,
 ) -> Result<Answer<Value>> {
-    let user = auth.user();
-    Ok(Answer(json!({ "total": state.gallery.search().count(&body.filter(user.id)?).await? })))
+    let viewer = Viewer::User(auth.user());
+    Ok(Answer(json!({ "total": state.gallery.search().count(&body.filter_for(&state, viewer).await?).await? })))
 }
 
 #[derive(Deserialize)]

@@ -4,22 +4,23 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use gallery::TimelineFilter;
+use gallery::timeline::TimelineOf;
+use gallery::{Scope, TimelineFilter};
 use jiff::civil;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{UserId, Visibility};
+use types::{AlbumId, UserId, Visibility};
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
-use crate::extract::{Auth, Query};
+use crate::extract::{Caller, Query};
 use crate::routes::{Access, Routes};
 
 pub fn routes() -> Routes {
-    Routes::new().get("/timeline/buckets", "getTimeBuckets", Access::User("asset.read"), get_time_buckets).get(
+    Routes::new().get("/timeline/buckets", "getTimeBuckets", Access::Shared("asset.read"), get_time_buckets).get(
         "/timeline/bucket",
         "getTimeBucket",
-        Access::User("asset.read"),
+        Access::Shared("asset.read"),
         get_time_bucket,
     )
 }
@@ -49,29 +50,25 @@ struct Filter {
     order_by: Option<OrderBy>,
     #[serde(default)]
     with_coordinates: bool,
-    /// Nobody has a partner and nothing is stacked yet: with them there is nothing more, without them nothing less.
-    #[serde(rename = "withPartners")]
-    _with_partners: Option<bool>,
+    #[serde(default)]
+    with_partners: bool,
+    /// Nothing is stacked yet: with stacks there is nothing more, without them nothing less.
     #[serde(rename = "withStacked")]
     _with_stacked: Option<bool>,
     time_bucket: Option<String>,
     // What is not there yet must not be ignored: a client would show the whole library as one album.
-    album_id: Option<String>,
+    album_id: Option<AlbumId>,
     person_id: Option<String>,
     tag_id: Option<String>,
-    user_id: Option<String>,
+    user_id: Option<UserId>,
     bbox: Option<String>,
 }
 
 impl Filter {
-    fn read(&self, owner: UserId) -> Result<TimelineFilter> {
-        let unknown =
-            [("albumId", &self.album_id), ("personId", &self.person_id), ("tagId", &self.tag_id), ("bbox", &self.bbox)];
+    async fn read(&self, state: &ApiState, caller: &Caller) -> Result<TimelineFilter> {
+        let unknown = [("personId", &self.person_id), ("tagId", &self.tag_id), ("bbox", &self.bbox)];
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
             return Err(ApiError::field(name, "is not supported yet"));
-        }
-        if self.user_id.as_ref().is_some_and(|id| *id != owner.to_string()) {
-            return Err(ApiError::bad_request("Not found or no timeline.read access"));
         }
         if self.visibility == Some(Visibility::Locked) {
             return Err(ApiError::elevation());
@@ -79,34 +76,70 @@ impl Filter {
         if self.order_by == Some(OrderBy::CreatedAt) {
             return Err(ApiError::field("orderBy", "createdAt is not supported yet"));
         }
+        let viewer = caller.viewer();
+        let scope = state.gallery.timeline_scope(viewer, self.whose()).await?;
+        let me = viewer.user().map(|user| user.id);
+        self.check_partners(&scope, me)?;
+        let oldest_first = match (self.order, self.album_id) {
+            (None, Some(album)) => state.gallery.is_oldest_first(album).await?,
+            (order, _) => order == Some(Direction::Asc),
+        };
         Ok(TimelineFilter {
-            owner,
+            scope,
+            viewer: me,
             visibility: self.visibility,
             is_favorite: self.is_favorite,
             is_trashed: self.is_trashed,
-            oldest_first: self.order == Some(Direction::Asc),
+            oldest_first,
             with_coordinates: self.with_coordinates,
+            without_metadata: !viewer.sees_metadata(),
         })
+    }
+
+    fn whose(&self) -> TimelineOf {
+        match (self.album_id, self.user_id) {
+            (Some(album), _) => TimelineOf::Album(album),
+            (None, _) if self.with_partners => TimelineOf::Partners,
+            (None, Some(user)) => TimelineOf::User(user),
+            (None, None) => TimelineOf::Oneself,
+        }
+    }
+
+    /// Of somebody else's there is the timeline alone.
+    fn check_partners(&self, scope: &Scope, me: Option<UserId>) -> Result<()> {
+        let is_others = match scope {
+            Scope::Of(user) => Some(*user) != me,
+            Scope::OfAll(_) => true,
+            Scope::Album(_) => false,
+        };
+        let is_plain = self.is_favorite.is_none()
+            && !self.is_trashed
+            && self.visibility.is_none_or(|visibility| visibility == Visibility::Timeline);
+        match is_others && !is_plain {
+            true => Err(ApiError::bad_request(
+                "withPartners is only supported for non-archived, non-trashed, non-favorited assets",
+            )),
+            false => Ok(()),
+        }
     }
 }
 
 async fn get_time_buckets(
     State(state): State<ApiState>,
-    auth: Auth,
+    caller: Caller,
     Query(query): Query<Filter>,
 ) -> Result<Answer<Value>> {
-    let user = auth.user();
-    let buckets = state.gallery.time_buckets(&query.read(user.id)?).await?;
+    let filter = query.read(&state, &caller).await?;
+    let buckets = state.gallery.time_buckets(&filter).await?;
     Ok(Answer(buckets.iter().map(|(month, count)| json!({ "timeBucket": month, "count": count })).collect()))
 }
 
 async fn get_time_bucket(
     State(state): State<ApiState>,
-    auth: Auth,
+    caller: Caller,
     Query(query): Query<Filter>,
 ) -> Result<impl IntoResponse> {
-    let user = auth.user();
-    let filter = query.read(user.id)?;
+    let filter = query.read(&state, &caller).await?;
     let text = query.time_bucket.ok_or_else(|| ApiError::field("timeBucket", "is missing"))?;
     let month: civil::Date = text
         .get(..10)

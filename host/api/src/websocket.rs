@@ -100,6 +100,7 @@ async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)
         },
         Event::AssetDeleted { asset, .. } => vec![("on_asset_delete", asset.to_string().into())],
         Event::PersonThumbnail { person, .. } => vec![("on_person_thumbnail", person.to_string().into())],
+        Event::AlbumUpdated { album, .. } => vec![("on_album_update", album.to_string().into())],
         Event::AssetsTrashed { assets, .. } => vec![("on_asset_trash", ids(assets))],
         Event::AssetsRestored { assets, .. } => vec![("on_asset_restore", ids(assets))],
         Event::SessionEnded { .. } | Event::ApiKeyDeleted { .. } => Vec::new(),

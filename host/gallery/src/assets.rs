@@ -10,6 +10,7 @@ use types::{AssetId, Visibility};
 
 use crate::ingest::THUMBNAILS;
 use crate::videos::TRANSCODING;
+use crate::visible::{Permission, Viewer};
 use crate::{Event, Gallery, GalleryError, Result};
 
 /// What is asked of one asset's bytes.
@@ -34,22 +35,21 @@ impl Gallery {
         asset.ok_or_else(|| GalleryError::no_access("asset.read"))
     }
 
-    /// The file behind an asset of this user; not opened yet.
-    pub async fn file_of(&self, user: &User, id: AssetId, rendition: Rendition) -> Result<StoredFile> {
-        let (file, permission) = match rendition {
-            Rendition::Original => (self.store().original(id).await?, "asset.download"),
-            Rendition::Preview => (self.store().derivative(id, "preview").await?, "asset.view"),
-            Rendition::Thumbnail => (self.store().derivative(id, "thumbnail").await?, "asset.view"),
+    /// The file behind an asset that somebody may look at; not opened yet.
+    pub async fn file_of(&self, viewer: Viewer<'_>, id: AssetId, rendition: Rendition) -> Result<StoredFile> {
+        let permission = match rendition {
+            Rendition::Original => Permission::Download,
+            Rendition::Preview | Rendition::Thumbnail => Permission::View,
         };
-        match file {
-            Some(file) if file.owner == user.id => Ok(file),
-            Some(_) => Err(GalleryError::no_access(permission)),
-            // Either not ours, or not generated yet: only its owner may know which.
-            None => {
-                self.asset_of(user, id).await.map_err(|_| GalleryError::no_access(permission))?;
-                Err(GalleryError::NotFound("Asset media not found".into()))
-            }
-        }
+        let file = match rendition {
+            Rendition::Original => self.store().original(id).await?,
+            Rendition::Preview => self.store().derivative(id, "preview").await?,
+            Rendition::Thumbnail => self.store().derivative(id, "thumbnail").await?,
+        };
+        let owner = file.as_ref().map(|file| file.owner);
+        self.check_visible(viewer, id, owner, permission).await?;
+        // Not generated yet: only who may see it may know.
+        file.ok_or_else(|| GalleryError::NotFound("Asset media not found".into()))
     }
 
     /// Bytes of a file; `len` `None`: to the end.

@@ -4,7 +4,7 @@ use queue::Queue;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use types::{ApiKeyId, AssetId, JobId, PersonId, SessionId, UserId};
+use types::{AlbumId, ApiKeyId, AssetId, JobId, PersonId, SessionId, UserId};
 
 /// Something that an owner's clients want to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,11 @@ pub enum Event {
         owner: UserId,
         person: PersonId,
     },
+    /// An album that this user has is another than it was.
+    AlbumUpdated {
+        owner: UserId,
+        album: AlbumId,
+    },
 }
 
 impl Event {
@@ -59,7 +64,8 @@ impl Event {
             | Self::AssetsRestored { owner, .. }
             | Self::SessionEnded { owner, .. }
             | Self::ApiKeyDeleted { owner, .. }
-            | Self::PersonThumbnail { owner, .. } => *owner,
+            | Self::PersonThumbnail { owner, .. }
+            | Self::AlbumUpdated { owner, .. } => *owner,
         }
     }
 }

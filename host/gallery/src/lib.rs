@@ -1,15 +1,20 @@
 //! What the product does, in its own words: accounts, uploads, the library, the timeline. No HTTP, no SQL.
 
 pub mod accounts;
+pub mod activities;
+pub mod albums;
 pub mod assets;
 pub mod corrections;
 mod dates;
+pub mod downloads;
 pub mod error;
 pub mod events;
 pub mod facts;
 pub mod failpoint;
 pub mod ingest;
+pub mod links;
 pub mod moving;
+pub mod partners;
 pub mod people;
 pub mod plugins;
 mod queues;
@@ -19,6 +24,7 @@ pub mod timeline;
 pub mod trash;
 pub mod uploads;
 pub mod videos;
+pub mod visible;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, RwLock};
@@ -35,7 +41,8 @@ use types::Clock;
 pub use error::{GalleryError, Result};
 pub use events::{Event, EventBus};
 pub use plugins::{Looker, Plugins};
-pub use store::timeline::TimelineFilter;
+pub use store::timeline::{Scope, TimelineFilter};
+pub use visible::Viewer;
 
 /// What a gallery is made of.
 pub struct Parts {

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use media::video::{Cancel, Container, Output, VideoError, VideoInfo, VideoTools};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
-use store::accounts::User;
 use store::assets::{Asset, StoredFile};
 use store::corrections::Said;
 use store::derivatives::NewFile;
@@ -19,6 +18,7 @@ use tokio::sync::Semaphore;
 use types::{AssetId, AssetType, Visibility};
 
 use crate::uploads::{Points, wall_clock_ms};
+use crate::visible::{Permission, Viewer};
 use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
 /// What the recipes of the step begin with that makes videos playable.
@@ -149,9 +149,8 @@ impl Gallery {
     }
 
     /// What a player gets: what was made for playback, or the original. With its media type.
-    pub async fn playback_of(&self, user: &User, id: AssetId) -> Result<(StoredFile, String)> {
-        let asset = self.store().asset(id).await?.filter(|asset| asset.owner == user.id);
-        let asset = asset.ok_or_else(|| GalleryError::no_access("asset.view"))?;
+    pub async fn playback_of(&self, viewer: Viewer<'_>, id: AssetId) -> Result<(StoredFile, String)> {
+        let asset = self.asset_for(viewer, id, Permission::View).await?;
         if let Some(file) = self.store().derivative(id, ENCODED).await? {
             let extension = file.location.rsplit('.').next().unwrap_or("");
             let kind = match Container::parse(extension) {

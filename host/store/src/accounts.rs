@@ -51,10 +51,10 @@ pub struct ApiKey {
     pub updated_at: Timestamp,
 }
 
-const USER: &str = "u.id, u.email, u.name, u.is_admin, u.password_hash, u.storage_label, u.quota_bytes, u.used_bytes, \
+pub(crate) const USER: &str = "u.id, u.email, u.name, u.is_admin, u.password_hash, u.storage_label, u.quota_bytes, u.used_bytes, \
     u.avatar_color, u.should_change_password, u.onboarded, u.created_at, u.updated_at";
 
-fn user(row: &Row) -> User {
+pub(crate) fn user(row: &Row) -> User {
     User {
         id: UserId(row.get("id")),
         email: row.get("email"),

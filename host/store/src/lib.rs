@@ -1,18 +1,23 @@
 //! PostgreSQL. The one crate that holds SQL.
 
 pub mod accounts;
+pub mod activities;
+pub mod albums;
 pub mod assets;
 pub mod corrections;
 pub mod deleted;
 pub mod derivatives;
+pub mod downloads;
 pub mod error;
 pub mod exif;
 pub mod faces;
 mod facts;
 pub mod intents;
+pub mod links;
 mod migrate;
 pub mod moving;
 pub mod outbox;
+pub mod partners;
 pub mod people;
 pub mod plugin_kv;
 pub mod plugins;
@@ -27,6 +32,7 @@ mod tls;
 mod turn;
 pub mod uploads;
 pub mod videos;
+pub mod visible;
 
 pub use error::{Result, StoreError};
 pub use pool::{PoolStatus, Store, StoreConfig};

@@ -30,6 +30,17 @@ pub enum Visibility {
     Locked,
 }
 
+/// What somebody may do with an album. Spelled as Immich's API spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlbumRole {
+    Owner,
+    /// Adds and removes photos.
+    Editor,
+    /// Looks and comments.
+    Viewer,
+}
+
 macro_rules! text_enum {
     ($name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
         impl $name {
@@ -56,6 +67,7 @@ macro_rules! text_enum {
 }
 
 text_enum!(AssetType { Image = "IMAGE", Video = "VIDEO", Audio = "AUDIO", Other = "OTHER" });
+text_enum!(AlbumRole { Owner = "owner", Editor = "editor", Viewer = "viewer" });
 text_enum!(Visibility { Timeline = "timeline", Archive = "archive", Hidden = "hidden", Locked = "locked" });
 
 /// The name of a queue, as `config/pipelines` and the job commands say it: `metadata`, `thumbnails`, `faces`, `clip`, ...

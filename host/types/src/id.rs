@@ -76,4 +76,10 @@ ids! {
     JobId,
     /// A run of a pipeline over many assets.
     RunId,
+    /// Photos and videos that somebody put together.
+    AlbumId,
+    /// An address that shows some of them to whoever has it.
+    LinkId,
+    /// A comment or a like.
+    ActivityId,
 }

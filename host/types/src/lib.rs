@@ -7,6 +7,8 @@ mod id;
 pub mod wire;
 
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use entity::{AssetType, Job, JobKind, Priority, QueueName, Visibility};
+pub use entity::{AlbumRole, AssetType, Job, JobKind, Priority, QueueName, Visibility};
 pub use finding::{DetectedFace, Point, Rect, Size};
-pub use id::{ApiKeyId, AssetId, FaceId, IntentId, JobId, ParseIdError, PersonId, RunId, SessionId, UserId};
+pub use id::{
+    ActivityId, AlbumId, ApiKeyId, AssetId, FaceId, IntentId, JobId, LinkId, ParseIdError, PersonId, RunId, SessionId, UserId,
+};

@@ -8,8 +8,9 @@ use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, Stat
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
-use gallery::GalleryError;
+use gallery::{GalleryError, Viewer};
 use gallery::uploads::{Arriving, UploadFields, Uploaded};
+use gallery::visible::Permission;
 use jiff::Timestamp;
 use serde_json::json;
 use store::accounts::User;
@@ -19,7 +20,7 @@ use types::{AssetId, Visibility};
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
-use crate::extract::Auth;
+use crate::extract::Caller;
 
 /// A text field is a date or a name, never a payload.
 const LONGEST_FIELD: usize = 64 << 10;
@@ -39,12 +40,19 @@ pub fn route() -> MethodRouter<ApiState> {
 
 pub async fn upload_asset(
     State(state): State<ApiState>,
-    auth: Auth,
+    caller: Caller,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response> {
-    let user = auth.user();
-    if let Some(id) = known_by_header(&state, user, &headers).await? {
+    let user = match caller.viewer() {
+        Viewer::User(user) => user,
+        Viewer::Link(visit) if visit.link.allow_upload => &visit.owner,
+        Viewer::Link(_) => return Err(GalleryError::no_access("asset.upload").into()),
+    };
+    // With a link nobody learns by a hash alone what its owner has, and nobody makes the link show it.
+    if let Viewer::User(_) = caller.viewer()
+        && let Some(id) = known_by_header(&state, user, &headers).await?
+    {
         return Ok(answer(Uploaded::Duplicate(id)));
     }
     // Never closed, so this waits and does not fail.
@@ -61,8 +69,18 @@ pub async fn upload_asset(
         }
         form.take(&state, user, field).await?;
     }
-    let (arriving, fields) = form.finish()?;
-    Ok(answer(state.gallery.upload(user, arriving, fields).await?))
+    let (arriving, mut fields) = form.finish()?;
+    let Viewer::Link(visit) = caller.viewer() else {
+        return Ok(answer(state.gallery.upload(user, arriving, fields).await?));
+    };
+    if let Some(video) = fields.live_photo_video {
+        state.gallery.asset_for(caller.viewer(), video, Permission::View).await?;
+    }
+    (fields.is_favorite, fields.visibility) = (false, Visibility::Timeline);
+    let uploaded = state.gallery.upload(user, arriving, fields).await?;
+    let (Uploaded::Created(id) | Uploaded::Duplicate(id)) = uploaded;
+    state.gallery.show_upload(visit, id).await?;
+    Ok(answer(uploaded))
 }
 
 /// immich-go sends the checksum first and tolerates that the answer comes before the body was read.

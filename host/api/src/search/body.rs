@@ -1,13 +1,16 @@
 //! What a search asks for: as JSON, and as a query string.
 
 use axum::Json as Answer;
+use gallery::Viewer;
+use gallery::links::Visit;
 use gallery::search::Page;
+use gallery::timeline::TimelineOf;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::search::AssetFilter;
 use types::wire::parse_sha1;
-use types::{AssetId, AssetType, PersonId, UserId, Visibility};
+use types::{AlbumId, AssetId, AssetType, PersonId, UserId, Visibility};
 
 use crate::error::{ApiError, Result};
 use crate::extract::{pairs, present, validation};
@@ -54,7 +57,7 @@ pub struct Body {
     library_id: Option<Option<String>>,
     #[serde(deserialize_with = "present")]
     tag_ids: Option<Option<Vec<String>>>,
-    album_ids: Vec<String>,
+    album_ids: Vec<AlbumId>,
     person_ids: Vec<PersonId>,
     original_file_name: Option<String>,
     original_path: Option<String>,
@@ -81,7 +84,49 @@ pub struct Body {
 }
 
 impl Body {
-    pub fn filter(&self, owner: UserId) -> Result<AssetFilter> {
+    /// What of it somebody may find: their own, what is in albums that they have, or what a link shows.
+    pub async fn filter_for(&self, state: &ApiState, viewer: Viewer<'_>) -> Result<AssetFilter> {
+        for album in &self.album_ids {
+            state.gallery.timeline_scope(viewer, TimelineOf::Album(*album)).await?;
+        }
+        match viewer {
+            Viewer::User(user) => self.filter(user.id),
+            Viewer::Link(visit) => self.filter_of_link(visit),
+        }
+    }
+
+    /// A link is asked for nothing that it does not show.
+    fn filter_of_link(&self, visit: &Visit) -> Result<AssetFilter> {
+        let asked = self.filter(visit.owner.id)?;
+        let plain = AssetFilter {
+            owner: asked.owner,
+            id: asked.id,
+            kind: asked.kind,
+            albums: asked.albums.clone(),
+            ..AssetFilter::default()
+        };
+        let with_metadata = AssetFilter {
+            visibility: None,
+            with_deleted: false,
+            is_favorite: None,
+            original_path: None,
+            people: Vec::new(),
+            created_after: None,
+            created_before: None,
+            updated_after: None,
+            updated_before: None,
+            trashed_after: None,
+            trashed_before: None,
+            in_album: None,
+            ..asked.clone()
+        };
+        if asked != if visit.link.show_metadata { with_metadata } else { plain } {
+            return Err(ApiError::bad_request("A link cannot be searched for this"));
+        }
+        Ok(AssetFilter { owner: None, albums: Vec::new(), link: Some(visit.link.id), ..asked })
+    }
+
+    fn filter(&self, owner: UserId) -> Result<AssetFilter> {
         self.check()?;
         let checksum = match &self.checksum {
             Some(text) => {
@@ -119,6 +164,9 @@ impl Body {
             trashed_after: self.trashed_after,
             trashed_before: self.trashed_before,
             larger_than: self.min_file_size,
+            albums: self.album_ids.clone(),
+            in_album: self.is_not_in_album.map(|not| !not),
+            link: None,
             nothing: self.asks_for_nothing(),
         })
     }
@@ -154,15 +202,13 @@ impl Body {
         }
     }
 
-    /// There are no albums, tags, libraries, offline files, transcoded videos or read texts yet: nothing has one.
+    /// There are no tags, libraries, offline files, transcoded videos or read texts yet: nothing has one.
     fn asks_for_nothing(&self) -> bool {
         let filled = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        !self.album_ids.is_empty()
-            || self.tag_ids.as_ref().is_some_and(|tags| tags.as_ref().is_some_and(|tags| !tags.is_empty()))
+        self.tag_ids.as_ref().is_some_and(|tags| tags.as_ref().is_some_and(|tags| !tags.is_empty()))
             || self.library_id.as_ref().is_some_and(Option::is_some)
             || self.is_offline == Some(true)
             || self.is_encoded == Some(true)
-            || self.is_not_in_album == Some(false)
             || filled(&self.encoded_video_path)
             || filled(&self.ocr)
     }
@@ -178,24 +224,24 @@ impl Body {
         Ok((page, size))
     }
 
-    pub async fn items(&self, state: &ApiState, page: &Page) -> Result<Vec<Value>> {
-        let mut items: Vec<Value> = page.assets.iter().map(assets::json).collect();
+    pub async fn items(&self, state: &ApiState, viewer: Viewer<'_>, page: &Page) -> Result<Vec<Value>> {
+        let mut items: Vec<Value> = page.assets.iter().map(|asset| assets::json_for(viewer, asset)).collect();
         if !self.with_exif {
             for item in &mut items {
                 item.as_object_mut().and_then(|item| item.remove("exifInfo"));
             }
         }
         if self.with_people {
-            let mut pairs: Vec<(AssetId, &mut Value)> =
-                page.assets.iter().map(|asset| asset.id).zip(&mut items).collect();
+            let own = page.assets.iter().zip(&mut items).filter(|(asset, _)| viewer.owns(asset));
+            let mut pairs: Vec<(AssetId, &mut Value)> = own.map(|(asset, item)| (asset.id, item)).collect();
             people::add_to(&state.gallery, &mut pairs).await?;
         }
         Ok(items)
     }
 
     /// SearchResponseDto.
-    pub async fn answer(&self, state: &ApiState, page: &Page) -> Result<Answer<Value>> {
-        let items = self.items(state, page).await?;
+    pub async fn answer(&self, state: &ApiState, viewer: Viewer<'_>, page: &Page) -> Result<Answer<Value>> {
+        let items = self.items(state, viewer, page).await?;
         Ok(Answer(json!({
             "albums": { "total": 0, "count": 0, "items": [], "facets": [] },
             "assets": {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
-use types::{AssetId, AssetType, PersonId, UserId, Visibility};
+use types::{AlbumId, AssetId, AssetType, LinkId, PersonId, UserId, Visibility};
 
 /// Which assets a search may find. `None` means: whatever; `Some(None)` of a text: there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -40,7 +40,13 @@ pub struct AssetFilter {
     pub trashed_before: Option<Timestamp>,
     /// Bytes.
     pub larger_than: Option<i64>,
-    /// Something is asked for that no asset has (an album, a tag).
+    /// In every one of these, whoever owns it: who searches has these albums.
+    pub albums: Vec<AlbumId>,
+    /// In some album, or in none.
+    pub in_album: Option<bool>,
+    /// Shown by this link, whoever owns it.
+    pub link: Option<LinkId>,
+    /// Something is asked for that no asset has (a tag, a library).
     pub nothing: bool,
 }
 
@@ -48,6 +54,11 @@ impl AssetFilter {
     /// What the timeline of this owner shows.
     pub fn of(owner: UserId) -> Self {
         Self { owner: Some(owner), ..Self::default() }
+    }
+
+    /// Whose assets alone are found; `None`: also others', which an album or a link shows.
+    pub(super) fn only_owner(&self) -> Option<UserId> {
+        self.owner.filter(|_| self.albums.is_empty() && self.link.is_none())
     }
 
     fn needs_exif(&self) -> bool {
@@ -69,11 +80,12 @@ impl AssetFilter {
         self.of_texts(query, &mut all);
         self.of_times(query, &mut all);
         self.of_people(query, &mut all);
+        self.of_albums(query, &mut all);
         all.join(" AND ")
     }
 
     fn of_the_asset(&self, query: &mut Query, all: &mut Vec<String>) {
-        if let Some(owner) = self.owner {
+        if let Some(owner) = self.only_owner() {
             all.push(format!("a.owner_id = {}", query.bind(owner.0)));
         }
         if let Some(id) = self.id {
@@ -81,8 +93,18 @@ impl AssetFilter {
         }
         // Spelled so that the planner sees its partial indexes.
         all.push(format!("a.visibility = '{}'", self.visibility.unwrap_or_default()));
-        if !self.with_deleted {
-            all.push("a.deleted_at IS NULL".into());
+        let is_own = match (self.owner, self.only_owner()) {
+            (Some(owner), None) => Some(format!("a.owner_id = {}", query.bind(owner.0))),
+            _ => None,
+        };
+        // What is in the trash, a favourite, or shows a person is for its owner to know.
+        match (&is_own, self.with_deleted) {
+            (Some(is_own), true) => all.push(format!("(a.deleted_at IS NULL OR {is_own})")),
+            (None, true) => {}
+            (_, false) => all.push("a.deleted_at IS NULL".into()),
+        }
+        if let Some(is_own) = is_own.filter(|_| self.is_favorite == Some(true) || !self.people.is_empty()) {
+            all.push(is_own);
         }
         if let Some(kind) = self.kind {
             all.push(format!("a.type = '{kind}'"));
@@ -150,6 +172,25 @@ impl AssetFilter {
             if let Some(time) = time {
                 all.push(format!("{comparison} {}", query.bind(time)));
             }
+        }
+    }
+
+    fn of_albums(&self, query: &mut Query, all: &mut Vec<String>) {
+        for album in &self.albums {
+            let album = query.bind(album.0);
+            all.push(format!("a.id IN (SELECT m.asset_id FROM album_asset m WHERE m.album_id = {album})"));
+        }
+        if let Some(wanted) = self.in_album {
+            let not = if wanted { "" } else { "NOT " };
+            all.push(format!("{not}EXISTS (SELECT FROM album_asset m WHERE m.asset_id = a.id)"));
+        }
+        if let Some(link) = self.link {
+            let link = query.bind(link.0);
+            all.push(format!(
+                "a.id IN (SELECT s.asset_id FROM shared_link_asset s WHERE s.link_id = {link}
+                 UNION ALL SELECT m.asset_id FROM shared_link l JOIN album_asset m ON m.album_id = l.album_id
+                 WHERE l.id = {link}) AND a.deleted_at IS NULL"
+            ));
         }
     }
 

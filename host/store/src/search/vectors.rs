@@ -86,7 +86,7 @@ impl Store {
         let mut query = Query::default();
         let vector = query.bind(half_vector(wanted));
         let mut conditions = filter.conditions(&mut query);
-        if let Some(owner) = filter.owner {
+        if let Some(owner) = filter.only_owner() {
             conditions += &format!(" AND e.owner_id = {}", query.bind(owner.0));
         }
         let candidates = format!(
