@@ -8,7 +8,7 @@ use gallery::TimelineFilter;
 use jiff::civil;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{UserId, Visibility};
+use types::{TagId, UserId, Visibility};
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
@@ -49,16 +49,16 @@ struct Filter {
     order_by: Option<OrderBy>,
     #[serde(default)]
     with_coordinates: bool,
-    /// Nobody has a partner and nothing is stacked yet: with them there is nothing more, without them nothing less.
+    /// Nobody has a partner yet: with them there is nothing more, without them nothing less.
     #[serde(rename = "withPartners")]
     _with_partners: Option<bool>,
-    #[serde(rename = "withStacked")]
-    _with_stacked: Option<bool>,
+    #[serde(default)]
+    with_stacked: bool,
     time_bucket: Option<String>,
     // What is not there yet must not be ignored: a client would show the whole library as one album.
     album_id: Option<String>,
     person_id: Option<String>,
-    tag_id: Option<String>,
+    tag_id: Option<TagId>,
     user_id: Option<String>,
     bbox: Option<String>,
 }
@@ -66,7 +66,7 @@ struct Filter {
 impl Filter {
     fn read(&self, owner: UserId) -> Result<TimelineFilter> {
         let unknown =
-            [("albumId", &self.album_id), ("personId", &self.person_id), ("tagId", &self.tag_id), ("bbox", &self.bbox)];
+            [("albumId", &self.album_id), ("personId", &self.person_id), ("bbox", &self.bbox)];
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
             return Err(ApiError::field(name, "is not supported yet"));
         }
@@ -86,6 +86,8 @@ impl Filter {
             is_trashed: self.is_trashed,
             oldest_first: self.order == Some(Direction::Asc),
             with_coordinates: self.with_coordinates,
+            with_stacked: self.with_stacked,
+            tag: self.tag_id,
         })
     }
 }

@@ -92,6 +92,10 @@ impl Gallery {
     async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
         let asset = file.asset;
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
+        if file.kind.as_deref().is_some_and(|kind| kind.starts_with("edited-")) {
+            self.render_again(asset).await?;
+            return Err(GalleryError::NotFound("Asset media not found".into()));
+        }
         match file.kind.as_deref() == Some(ENCODED) {
             true => self.store().forget_derivatives(asset, &[ENCODED], TRANSCODING).await?,
             false => self.store().forget_derivatives(asset, &["preview", "thumbnail", "fullsize"], THUMBNAILS).await?,
@@ -170,7 +174,8 @@ impl Gallery {
         Ok(self.store().count_assets(user.id, visibility, favorite, trashed).await?)
     }
 
-    pub(crate) async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
+    /// Are all of these this user's?
+    pub async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
         let owned: HashSet<AssetId> = self.store().owned(user.id, ids).await?.into_iter().collect();
         if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
     }

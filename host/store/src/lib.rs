@@ -1,15 +1,21 @@
 //! PostgreSQL. The one crate that holds SQL.
 
 pub mod accounts;
+pub mod asset_metadata;
 pub mod assets;
+pub mod copies;
 pub mod corrections;
 pub mod deleted;
 pub mod derivatives;
+pub mod duplicates;
+pub mod edits;
 pub mod error;
 pub mod exif;
 pub mod faces;
 mod facts;
 pub mod intents;
+pub mod map;
+pub mod memories;
 mod migrate;
 pub mod moving;
 pub mod outbox;
@@ -21,12 +27,15 @@ pub mod quarantine;
 pub mod removal;
 pub mod runs;
 pub mod search;
+pub mod stacks;
 pub mod steps;
+pub mod tags;
 pub mod timeline;
 mod tls;
 mod turn;
 pub mod uploads;
 pub mod videos;
+pub mod views;
 
 pub use error::{Result, StoreError};
 pub use pool::{PoolStatus, Store, StoreConfig};

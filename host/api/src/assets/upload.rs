@@ -18,8 +18,9 @@ use types::wire::parse_sha1;
 use types::{AssetId, Visibility};
 
 use crate::ApiState;
+use crate::asset_metadata::Item;
 use crate::error::{ApiError, Result};
-use crate::extract::Auth;
+use crate::extract::{Auth, escapes_nul};
 
 /// A text field is a date or a name, never a payload.
 const LONGEST_FIELD: usize = 64 << 10;
@@ -114,6 +115,7 @@ struct Form {
     visibility: Visibility,
     duration_ms: Option<i32>,
     live_photo_video: Option<AssetId>,
+    metadata: Vec<(String, serde_json::Value)>,
 }
 
 impl Form {
@@ -168,6 +170,7 @@ impl Form {
                 let id = text.parse().map_err(|error: types::ParseIdError| ApiError::field(name, error.to_string()))?;
                 self.live_photo_video = Some(id);
             }
+            "metadata" if !text.is_empty() => self.metadata = metadata(text)?,
             _ => {}
         }
         Ok(())
@@ -186,9 +189,20 @@ impl Form {
             duration_ms: self.duration_ms,
             live_photo_video: self.live_photo_video,
             sidecar: self.sidecar,
+            metadata: self.metadata,
         };
         Ok((arriving, fields))
     }
+}
+
+/// `[{"key": …, "value": {…}}]`, as the phone sends.
+fn metadata(text: &str) -> Result<Vec<(String, serde_json::Value)>> {
+    if escapes_nul(text.as_bytes()) {
+        return Err(ApiError::field("metadata", "must not contain NUL"));
+    }
+    let items: Vec<Item> =
+        serde_json::from_str(text).map_err(|error| ApiError::field("metadata", error.to_string()))?;
+    Ok(items.into_iter().map(|item| (item.key, item.value)).collect())
 }
 
 fn date(field: &str, text: &str) -> Result<Timestamp> {
