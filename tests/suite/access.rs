@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::{Client, TestApp, photos};
 
 use crate::contract::somebody_on_two_photos;
+use crate::things::{self, Things};
 
 /// What there is of Ann's that others would like to have.
 struct Ann {
@@ -17,14 +18,17 @@ struct Ann {
     face: String,
     key: String,
     run: String,
+    things: Things,
 }
 
 /// Words that stand in Ann's data and that nobody sends.
-const SECRETS: [&str; 5] = ["somebody.jpg", "Aunt Secret", "behind the house", "Ann's key", "main:library/admin"];
+const SECRETS: [&str; 6] =
+    ["somebody.jpg", "Aunt Secret", "behind the house", "Ann's key", "main:library/admin", "Ann's tag"];
 
 async fn ann(app: &TestApp) -> Ann {
     let client = app.sign_up().await;
-    let ([asset, _], person) = somebody_on_two_photos(app, &client).await;
+    let ([asset, second], person) = somebody_on_two_photos(app, &client).await;
+    let things = things::made(app, &client, [&asset, &second]).await;
     let changes = json!({ "description": "behind the house", "latitude": 52.0116, "longitude": 4.3571 });
     client.put(&format!("/assets/{asset}"), &changes).await.ok();
     client.put(&format!("/people/{person}"), &json!({ "name": "Aunt Secret" })).await.ok();
@@ -35,7 +39,7 @@ async fn ann(app: &TestApp) -> Ann {
     let key = client.post("/api-keys", &json!({ "name": "Ann's key", "permissions": ["all"] })).await.ok();
     let run = client.post("/latent/pipelines/ingest/run", &json!({})).await.ok();
     let run = run["id"].as_str().unwrap().to_owned();
-    Ann { client, asset, trashed, person, face, key: key["id"].as_str().unwrap().to_owned(), run }
+    Ann { client, asset, trashed, person, face, key: key["id"].as_str().unwrap().to_owned(), run, things }
 }
 
 /// How an operation is called to get at Ann's: path with query, and body.
@@ -44,6 +48,7 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         .or_else(|| of_assets(operation.id, ann))
         .or_else(|| of_people(operation.id, ann))
         .or_else(|| of_searches(operation.id, ann))
+        .or_else(|| ann.things.call(operation.id, &ann.asset))
         // Who may is the same for all of them; plugin_api.rs calls each as it is called.
         .or_else(|| operation.path.contains("/plugin").then(|| (String::new(), json!({}))));
     let Some((query, body)) = known else {
@@ -55,10 +60,11 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         "reassignFacesById" => &ann.person,
         _ if operation.path.starts_with("/people/") => &ann.person,
         _ if operation.path.starts_with("/api-keys/") => &ann.key,
-        _ => &ann.asset,
+        _ => ann.things.id_of(operation.path).unwrap_or(&ann.asset),
     };
     let name = if operation.id == "runPipeline" { "ingest" } else { "thumbnailGeneration" };
-    (operation.path.replace("{id}", id).replace("{name}", name) + &query, body)
+    let path = operation.path.replace("{id}", id).replace("{name}", name);
+    (path.replace("{assetId}", &ann.asset).replace("{key}", "key") + &query, body)
 }
 
 /// What names nobody's data, and what names it in the path alone.
@@ -198,6 +204,9 @@ async fn state(ann: &Ann) -> Vec<Value> {
         "/people?withHidden=true".into(),
         "/timeline/buckets".into(),
     ] {
+        answers.push(ann.client.get(&path).await.ok());
+    }
+    for path in ann.things.paths(&ann.asset) {
         answers.push(ann.client.get(&path).await.ok());
     }
     answers

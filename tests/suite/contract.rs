@@ -100,6 +100,7 @@ async fn a_session_that_calls_everything_gets_the_published_shapes() {
     look(&client, &ids[0]).await;
     search(&client, &ids[0]).await;
     people(&app, &client, &ids, &person).await;
+    crate::things::calls(&app, &client, [&ids[0], &ids[1]]).await;
     client.put(&format!("/assets/{}", ids[0]), &json!({ "isFavorite": true, "rating": 3 })).await.ok();
     client.put("/assets", &json!({ "ids": ids, "description": "both" })).await.ok();
     client.delete("/assets", &asset).await.ok();

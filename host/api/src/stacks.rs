@@ -61,7 +61,11 @@ struct Search {
     primary_asset_id: Option<AssetId>,
 }
 
-async fn search_stacks(State(state): State<ApiState>, auth: Auth, Query(query): Query<Search>) -> Result<Answer<Value>> {
+async fn search_stacks(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<Search>,
+) -> Result<Answer<Value>> {
     let stacks = state.gallery.stacks_of(auth.user(), query.primary_asset_id).await?;
     Ok(Answer(stacks.iter().map(json).collect()))
 }
@@ -87,7 +91,11 @@ async fn create_stack(
     Ok((StatusCode::CREATED, Answer(json(&stack))))
 }
 
-async fn delete_stacks(State(state): State<ApiState>, auth: Auth, Json(body): Json<Ids<StackId>>) -> Result<StatusCode> {
+async fn delete_stacks(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<Ids<StackId>>,
+) -> Result<StatusCode> {
     state.gallery.delete_stacks(auth.user(), &body.ids).await?;
     Ok(StatusCode::NO_CONTENT)
 }

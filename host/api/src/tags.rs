@@ -9,11 +9,11 @@ use store::tags::{Tag, TagChanges};
 use types::wire::iso;
 use types::{AssetId, TagId};
 
+use crate::ApiState;
 use crate::bulk::{self, Ids};
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Id, Json, present};
 use crate::routes::{Access, Routes};
-use crate::ApiState;
 
 pub fn routes() -> Routes {
     Routes::new()

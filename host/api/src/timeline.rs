@@ -65,8 +65,7 @@ struct Filter {
 
 impl Filter {
     fn read(&self, owner: UserId) -> Result<TimelineFilter> {
-        let unknown =
-            [("albumId", &self.album_id), ("personId", &self.person_id), ("bbox", &self.bbox)];
+        let unknown = [("albumId", &self.album_id), ("personId", &self.person_id), ("bbox", &self.bbox)];
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
             return Err(ApiError::field(name, "is not supported yet"));
         }

@@ -127,6 +127,11 @@ impl Gallery {
     /// Changes assets of this user. An id that is not theirs changes nothing at all.
     pub async fn update_assets(&self, user: &User, ids: &[AssetId], changes: &AssetChanges) -> Result<()> {
         self.check_owned(user, ids, "asset.update").await?;
+        if let Some(Some(group)) = changes.duplicate
+            && !self.store().has_duplicates(user.id, group).await?
+        {
+            return Err(GalleryError::no_access("duplicate.read"));
+        }
         for asset in self.store().update_assets(user.id, ids, changes, true).await? {
             self.events().publish(Event::AssetUpdated { owner: user.id, asset });
         }

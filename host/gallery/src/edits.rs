@@ -19,10 +19,19 @@ const MOST: usize = 64;
 #[serde(tag = "action", content = "parameters", rename_all = "lowercase")]
 pub enum Action {
     /// Pixels of the picture as the edits before leave it.
-    Crop { x: f64, y: f64, width: f64, height: f64 },
+    Crop {
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+    },
     /// Clockwise: a multiple of 90.
-    Rotate { angle: f64 },
-    Mirror { axis: Axis },
+    Rotate {
+        angle: f64,
+    },
+    Mirror {
+        axis: Axis,
+    },
 }
 
 /// `Horizontal`: left and right change places.

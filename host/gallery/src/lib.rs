@@ -73,7 +73,13 @@ pub struct GallerySettings {
 
 impl Default for GallerySettings {
     fn default() -> Self {
-        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30, video: None, thumbnails: Default::default() }
+        Self {
+            max_upload: 32 << 30,
+            lease: Duration::from_secs(3_600),
+            trash_days: 30,
+            video: None,
+            thumbnails: Default::default(),
+        }
     }
 }
 

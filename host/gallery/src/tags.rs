@@ -25,13 +25,7 @@ impl Gallery {
     }
 
     /// A new tag, below another where `parent` names one.
-    pub async fn create_tag(
-        &self,
-        user: &User,
-        name: &str,
-        parent: Option<TagId>,
-        color: Option<&str>,
-    ) -> Result<Tag> {
+    pub async fn create_tag(&self, user: &User, name: &str, parent: Option<TagId>, color: Option<&str>) -> Result<Tag> {
         let name = part(name)?;
         if let Some(parent) = parent {
             let parent = self.tag(user, parent, "tag.read").await?;

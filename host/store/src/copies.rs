@@ -98,9 +98,7 @@ async fn join_stack(
     into: Uuid,
     old: Option<Uuid>,
 ) -> Result<()> {
-    let statement = transaction
-        .prepare_cached("UPDATE asset SET stack_id = $1 WHERE id = $2 OR stack_id = $3")
-        .await?;
+    let statement = transaction.prepare_cached("UPDATE asset SET stack_id = $1 WHERE id = $2 OR stack_id = $3").await?;
     transaction.execute(&statement, &[&into, &to.0, &old]).await?;
     let statement = transaction.prepare_cached("DELETE FROM stack WHERE id = $1").await?;
     transaction.execute(&statement, &[&old]).await?;

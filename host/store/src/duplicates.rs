@@ -65,6 +65,14 @@ impl Store {
         Ok(changed.iter().map(|row| AssetId(row.get(0))).collect())
     }
 
+    /// Has this owner such a group?
+    pub async fn has_duplicates(&self, owner: UserId, group: DuplicateId) -> Result<bool> {
+        let client = self.client().await?;
+        let statement =
+            client.prepare_cached("SELECT FROM asset WHERE owner_id = $1 AND duplicate_id = $2 LIMIT 1").await?;
+        Ok(client.query_opt(&statement, &[&owner.0, &group.0]).await?.is_some())
+    }
+
     /// The groups of this owner, each with at least two assets that do not lie in the trash, in order of when they were taken.
     pub async fn duplicates(&self, owner: UserId) -> Result<Vec<(DuplicateId, Vec<AssetId>)>> {
         let client = self.client().await?;

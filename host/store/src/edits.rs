@@ -29,12 +29,19 @@ impl Store {
             .prepare_cached("SELECT id, action, parameters FROM asset_edit WHERE asset_id = $1 ORDER BY sequence")
             .await?;
         let rows = client.query(&statement, &[&asset.0]).await?;
-        let edit = |row: &tokio_postgres::Row| Edit { id: EditId(row.get(0)), action: row.get(1), parameters: row.get(2) };
+        let edit =
+            |row: &tokio_postgres::Row| Edit { id: EditId(row.get(0)), action: row.get(1), parameters: row.get(2) };
         Ok(rows.iter().map(edit).collect())
     }
 
     /// Replaces the edits of an asset, with what was made by them. `false`: the asset is gone.
-    pub async fn save_edits(&self, asset: AssetId, edits: &[Edit], files: &[NewFile], looks: Looks<'_>) -> Result<bool> {
+    pub async fn save_edits(
+        &self,
+        asset: AssetId,
+        edits: &[Edit],
+        files: &[NewFile],
+        looks: Looks<'_>,
+    ) -> Result<bool> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let Some(owner) = show(&transaction, asset, true, looks).await? else { return Ok(false) };

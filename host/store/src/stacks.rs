@@ -72,9 +72,8 @@ impl Store {
         if all.iter().filter(|id| ids.contains(id)).count() < ids.len() {
             return Ok(None);
         }
-        let statement = transaction
-            .prepare_cached("DELETE FROM stack WHERE owner_id = $1 AND primary_asset_id = ANY($2)")
-            .await?;
+        let statement =
+            transaction.prepare_cached("DELETE FROM stack WHERE owner_id = $1 AND primary_asset_id = ANY($2)").await?;
         transaction.execute(&statement, &[&owner.0, &named]).await?;
         let stack = StackId::generate();
         let statement = transaction

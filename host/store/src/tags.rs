@@ -154,12 +154,7 @@ impl Store {
     }
 
     /// Gives these tags to these assets, both of this owner; what is another's is left out. Returns the pairs that are new.
-    pub async fn tag_assets(
-        &self,
-        owner: UserId,
-        tags: &[TagId],
-        assets: &[AssetId],
-    ) -> Result<Vec<(TagId, AssetId)>> {
+    pub async fn tag_assets(&self, owner: UserId, tags: &[TagId], assets: &[AssetId]) -> Result<Vec<(TagId, AssetId)>> {
         let tags: Vec<Uuid> = tags.iter().map(|id| id.0).collect();
         let assets: Vec<Uuid> = assets.iter().map(|id| id.0).collect();
         let client = self.client().await?;

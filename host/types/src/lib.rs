@@ -9,4 +9,7 @@ pub mod wire;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use entity::{AssetType, Job, JobKind, Priority, QueueName, Visibility};
 pub use finding::{DetectedFace, Point, Rect, Size};
-pub use id::{ApiKeyId, AssetId, FaceId, IntentId, JobId, ParseIdError, PersonId, RunId, SessionId, UserId};
+pub use id::{
+    ApiKeyId, AssetId, DuplicateId, EditId, FaceId, IntentId, JobId, MemoryId, ParseIdError, PersonId, RunId,
+    SessionId, StackId, TagId, UserId,
+};

@@ -21,9 +21,9 @@ pub async fn download_asset(
     Id(id): Id<AssetId>,
     Query(query): Query<Download>,
 ) -> Result<Response> {
-    let file = state.gallery.file_of(auth.user(), id, Rendition::Original).await?;
+    let mut file = state.gallery.file_of(auth.user(), id, Rendition::Original).await?;
     if query.edited {
-        let file = state.gallery.edited_instead(file, Rendition::Original).await?;
+        file = state.gallery.edited_instead(file, Rendition::Original).await?;
         if file.kind.is_some() {
             return ranges::serve(&state.gallery, &headers, &file, "image/jpeg", &content(&file)).await;
         }
@@ -97,12 +97,7 @@ pub async fn view_asset(
 }
 
 /// To the original where a browser can show it, else to the preview.
-async fn redirect(
-    state: &ApiState,
-    user: &store::accounts::User,
-    id: AssetId,
-    edited: bool,
-) -> Result<Response> {
+async fn redirect(state: &ApiState, user: &store::accounts::User, id: AssetId, edited: bool) -> Result<Response> {
     let mut file = state.gallery.file_of(user, id, Rendition::Original).await?;
     if edited {
         file = state.gallery.edited_instead(file, Rendition::Original).await?;
