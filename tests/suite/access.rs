@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::{Client, TestApp, photos};
 
 use crate::contract::somebody_on_two_photos;
+use crate::things::{self, Things};
 
 /// What there is of Ann's that others would like to have.
 struct Ann {
@@ -20,15 +21,24 @@ struct Ann {
     album: String,
     link: String,
     activity: String,
+    things: Things,
 }
 
 /// Words that stand in Ann's data and that nobody sends.
-const SECRETS: [&str; 6] =
-    ["somebody.jpg", "Aunt Secret", "behind the house", "Ann's key", "main:library/admin", "Ann's secret album"];
+const SECRETS: [&str; 7] = [
+    "somebody.jpg",
+    "Aunt Secret",
+    "behind the house",
+    "Ann's key",
+    "main:library/admin",
+    "Ann's secret album",
+    "Ann's tag",
+];
 
 async fn ann(app: &TestApp) -> Ann {
     let client = app.sign_up().await;
-    let ([asset, _], person) = somebody_on_two_photos(app, &client).await;
+    let ([asset, second], person) = somebody_on_two_photos(app, &client).await;
+    let things = things::made(app, &client, [&asset, &second]).await;
     let changes = json!({ "description": "behind the house", "latitude": 52.0116, "longitude": 4.3571 });
     client.put(&format!("/assets/{asset}"), &changes).await.ok();
     client.put(&format!("/people/{person}"), &json!({ "name": "Aunt Secret" })).await.ok();
@@ -41,7 +51,7 @@ async fn ann(app: &TestApp) -> Ann {
     let run = run["id"].as_str().unwrap().to_owned();
     let key = key["id"].as_str().unwrap().to_owned();
     let [album, link, activity] = shares(&client, &asset).await;
-    Ann { client, asset, trashed, person, face, key, run, album, link, activity }
+    Ann { client, asset, trashed, person, face, key, run, album, link, activity, things }
 }
 
 /// An album with a comment, and a link to it; their ids.
@@ -62,6 +72,7 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         .or_else(|| of_people(operation.id, ann))
         .or_else(|| of_searches(operation.id, ann))
         .or_else(|| of_shares(operation.id, ann))
+        .or_else(|| ann.things.call(operation.id, &ann.asset))
         // Who may is the same for all of them; plugin_api.rs calls each as it is called.
         .or_else(|| operation.path.contains("/plugin").then(|| (String::new(), json!({}))));
     let Some((query, body)) = known else {
@@ -79,11 +90,11 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         _ if operation.path.starts_with("/activities/") => &ann.activity,
         _ if operation.path.starts_with("/partners/") => &ann.client.user_id,
         _ if operation.path.starts_with("/api-keys/") => &ann.key,
-        _ => &ann.asset,
+        _ => ann.things.id_of(operation.path).unwrap_or(&ann.asset),
     };
     let name = if operation.id == "runPipeline" { "ingest" } else { "thumbnailGeneration" };
     let path = operation.path.replace("{id}", id).replace("{name}", name).replace("{userId}", &ann.client.user_id);
-    (path + &query, body)
+    (path.replace("{assetId}", &ann.asset).replace("{key}", "key") + &query, body)
 }
 
 /// What names nobody's data, and what names it in the path alone.
@@ -204,13 +215,26 @@ fn of_shares(id: &str, ann: &Ann) -> Option<(String, Value)> {
         "getAllSharedLinks" => return Some((format!("?albumId={album}"), json!({}))),
         "getPartners" => return Some(("?direction=shared-with".into(), json!({}))),
         "getActivities" | "getActivityStatistics" => return Some((format!("?albumId={album}"), json!({}))),
-        "getAlbumStatistics" | "getAlbumInfo" | "deleteAlbum" | "getAlbumMapMarkers" | "removeUserFromAlbum"
-        | "getMySharedLink" | "getSharedLinkById" | "removeSharedLink" | "removePartner" | "createPartnerDeprecated"
+        "getAlbumStatistics"
+        | "getAlbumInfo"
+        | "deleteAlbum"
+        | "getAlbumMapMarkers"
+        | "removeUserFromAlbum"
+        | "getMySharedLink"
+        | "getSharedLinkById"
+        | "removeSharedLink"
+        | "removePartner"
+        | "createPartnerDeprecated"
         | "deleteActivity" => json!({}),
         "createAlbum" => json!({ "albumName": "Bob's", "assetIds": [asset] }),
         "updateAlbumInfo" => json!({ "albumName": "Stolen" }),
-        "addAssetsToAlbum" | "removeAssetFromAlbum" | "addAssetsToAlbums" | "addSharedLinkAssets"
-        | "removeSharedLinkAssets" | "getDownloadInfo" | "downloadArchive" => assets,
+        "addAssetsToAlbum"
+        | "removeAssetFromAlbum"
+        | "addAssetsToAlbums"
+        | "addSharedLinkAssets"
+        | "removeSharedLinkAssets"
+        | "getDownloadInfo"
+        | "downloadArchive" => assets,
         "addUsersToAlbum" => json!({ "albumUsers": [{ "userId": asset, "role": "editor" }] }),
         "updateAlbumUser" => json!({ "role": "viewer" }),
         "createSharedLink" => json!({ "type": "ALBUM", "albumId": album }),
@@ -254,6 +278,9 @@ async fn state(ann: &Ann) -> Vec<Value> {
         format!("/shared-links/{}", ann.link),
         format!("/activities?albumId={}", ann.album),
     ] {
+        answers.push(ann.client.get(&path).await.ok());
+    }
+    for path in ann.things.paths(&ann.asset) {
         answers.push(ann.client.get(&path).await.ok());
     }
     answers
@@ -324,7 +351,8 @@ async fn a_key_without_the_permission_gets_403_from_every_operation() {
     let key = key["secret"].as_str().unwrap();
     let before = state(&ann).await;
     for operation in protected() {
-        let (Access::User(permission) | Access::Admin(permission) | Access::Shared(permission)) = operation.access else {
+        let (Access::User(permission) | Access::Admin(permission) | Access::Shared(permission)) = operation.access
+        else {
             continue;
         };
         let (status, body) = send(&app.anonymous, &operation, &ann, Some(key)).await;

@@ -379,7 +379,8 @@ async fn what_is_locked_or_gone_leaves_albums_and_the_sync_stream_is_told() {
     let left = raw.query("SELECT asset_id::text FROM album_asset_audit", &[]).await.unwrap();
     assert_eq!(left.iter().map(|row| row.get(0)).collect::<Vec<String>>(), [locked]);
     ann.delete(&format!("/albums/{album}"), &json!({})).await.ok();
-    let gone = raw.query("SELECT user_id::text FROM album_audit WHERE album_id = $1::text::uuid", &[&album]).await.unwrap();
+    let gone =
+        raw.query("SELECT user_id::text FROM album_audit WHERE album_id = $1::text::uuid", &[&album]).await.unwrap();
     let mut gone: Vec<String> = gone.iter().map(|row| row.get(0)).collect();
     gone.sort();
     let mut users = vec![ann.user_id, bob.user_id];

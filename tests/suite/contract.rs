@@ -103,6 +103,7 @@ async fn a_session_that_calls_everything_gets_the_published_shapes() {
     people(&app, &client, &ids, &person).await;
     crate::albums::call_everything(&app, &client, &ids[0]).await;
     crate::shared_links::call_everything(&client, &ids[0]).await;
+    crate::things::calls(&app, &client, [&ids[0], &ids[1]]).await;
     client.put(&format!("/assets/{}", ids[0]), &json!({ "isFavorite": true, "rating": 3 })).await.ok();
     client.put("/assets", &json!({ "ids": ids, "description": "both" })).await.ok();
     client.delete("/assets", &asset).await.ok();

@@ -105,7 +105,8 @@ async fn a_link_with_a_password_opens_for_whoever_knows_it() {
     let ann = app.sign_up().await;
     let shown = photo(&ann, 1, "2020:06:01 12:00:00").await;
     let (path, key) = link(&ann, with(individual(&shown), json!({ "password": "sesame" }))).await;
-    let browser = Client { http: reqwest::Client::builder().cookie_store(true).build().unwrap(), ..app.anonymous.clone() };
+    let browser =
+        Client { http: reqwest::Client::builder().cookie_store(true).build().unwrap(), ..app.anonymous.clone() };
     let me = format!("/shared-links/me{key}");
     assert_eq!(browser.get(&me).await.error(), "401 Password required");
     assert_eq!(seen(&browser, &shown, &key).await, [401; 4]);

@@ -2,6 +2,7 @@
 
 mod download;
 mod upload;
+mod work;
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -15,12 +16,12 @@ use store::accounts::User;
 use store::assets::{Asset, AssetChanges};
 use store::exif::Exif;
 use types::wire::{base64, iso, iso_civil, parse_sha1};
-use types::{AssetId, Visibility};
+use types::{AssetId, DuplicateId, Visibility};
 
 use crate::error::{ApiError, Result};
 use crate::extract::{Auth, Caller, Id, Json, Query, present};
 use crate::routes::{Access, Routes};
-use crate::{ApiState, people, users};
+use crate::{ApiState, people, stacks, tags, users};
 
 /// What `bulk-upload-check` takes at once.
 const MOST_CHECKED: usize = 5_000;
@@ -30,6 +31,8 @@ pub fn routes() -> Routes {
         .add(Method::POST, "/assets", "uploadAsset", Access::Shared("asset.upload"), upload::route())
         .put("/assets", "updateAssets", Access::User("asset.update"), update_assets)
         .delete("/assets", "deleteAssets", Access::User("asset.delete"), delete_assets)
+        .put("/assets/copy", "copyAsset", Access::User("asset.copy"), work::copy_asset)
+        .post("/assets/jobs", "runAssetJobs", Access::User("job.create"), work::run_asset_jobs)
         .post("/assets/bulk-upload-check", "checkBulkUpload", Access::User("asset.upload"), check_bulk_upload)
         .get("/assets/statistics", "getAssetStatistics", Access::User("asset.statistics"), get_asset_statistics)
         .get("/assets/{id}", "getAssetInfo", Access::Shared("asset.read"), get_asset_info)
@@ -59,7 +62,7 @@ pub fn json(asset: &Asset) -> Value {
         "isArchived": asset.visibility == Visibility::Archive,
         "isTrashed": asset.deleted_at.is_some(),
         "isOffline": false,
-        "isEdited": false,
+        "isEdited": asset.is_edited,
         "visibility": asset.visibility,
         "duration": asset.duration_ms,
         "livePhotoVideoId": asset.live_photo_video,
@@ -67,7 +70,7 @@ pub fn json(asset: &Asset) -> Value {
         "tags": [],
         "stack": null,
         "checksum": base64(&asset.checksum),
-        "duplicateId": null,
+        "duplicateId": asset.duplicate,
         "resized": asset.resized,
         "hasMetadata": asset.exif.is_some(),
         "width": asset.width,
@@ -134,7 +137,7 @@ async fn get_asset_info(State(state): State<ApiState>, caller: Caller, Id(id): I
     whole(&state, caller.viewer(), id).await
 }
 
-/// With its owner, and for them the people on it.
+/// With its owner, and for them the people on it, its tags and its stack.
 async fn whole(state: &ApiState, viewer: Viewer<'_>, id: AssetId) -> Result<Answer<Value>> {
     let asset = state.gallery.asset_for(viewer, id, Permission::Read).await?;
     let mut answer = json_for(viewer, &asset);
@@ -142,6 +145,8 @@ async fn whole(state: &ApiState, viewer: Viewer<'_>, id: AssetId) -> Result<Answ
         Some(user) if user.id == asset.owner => {
             answer["owner"] = users::json(user);
             people::add_to(&state.gallery, &mut [(id, &mut answer)]).await?;
+            tags::add_to(state, id, &mut answer).await?;
+            stacks::add_to(state, &[asset], std::slice::from_mut(&mut answer)).await?;
         }
         Some(_) => {
             let owner = state.gallery.store().user(asset.owner).await.map_err(gallery::GalleryError::from)?;
@@ -171,17 +176,13 @@ struct Changes {
     #[serde(default, deserialize_with = "present")]
     live_photo_video_id: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
-    duplicate_id: Option<Option<String>>,
+    duplicate_id: Option<Option<DuplicateId>>,
 }
 
 impl Changes {
     fn read(self) -> Result<(AssetChanges, Correction)> {
         if self.live_photo_video_id.is_some() {
             return Err(ApiError::field("livePhotoVideoId", "cannot be changed yet"));
-        }
-        // Null takes away what no asset has.
-        if self.duplicate_id.as_ref().is_some_and(Option::is_some) {
-            return Err(ApiError::field("duplicateId", "cannot be changed yet"));
         }
         if self.rating.flatten().is_some_and(|rating| !(-1..=5).contains(&rating)) {
             return Err(ApiError::field("rating", "must be -1 to 5"));
@@ -199,6 +200,7 @@ impl Changes {
             visibility: self.visibility,
             description: self.description,
             rating: self.rating,
+            duplicate: self.duplicate_id,
         };
         Ok((changes, correction))
     }

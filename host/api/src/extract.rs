@@ -190,7 +190,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// Is there a `\u0000`? JSON has no other way to write it. A backslash before makes the sequence mean itself.
-fn escapes_nul(json: &[u8]) -> bool {
+pub fn escapes_nul(json: &[u8]) -> bool {
     let mut at = 0;
     while let Some(found) = json[at..].windows(6).position(|part| part == b"\\u0000") {
         let start = at + found;

@@ -38,6 +38,8 @@ pub(crate) const QUEUES: &[(&str, Option<&str>)] = &[
 
 /// Grouping faces into people is no queue of ours: it follows each face, and a pass over all of an owner's faces follows an import.
 const RECOGNITION: &str = "facialRecognition";
+/// Nor is looking for duplicates: it follows each embedding.
+const DUPLICATES: &str = "duplicateDetection";
 
 pub fn routes() -> Routes {
     Routes::new().get("/jobs", "getQueuesLegacy", Access::Admin("job.read"), get_queues_legacy).put(
@@ -102,8 +104,8 @@ async fn run_queue_command_legacy(
         .iter()
         .find(|(known, _)| *known == name)
         .ok_or_else(|| ApiError::field("name", format!("there is no queue {name:?}")))?;
-    if name == RECOGNITION {
-        return recognise(&state, &body).await;
+    if name == RECOGNITION || name == DUPLICATES {
+        return in_passing(&state, &name, &body).await;
     }
     let Some(ours) = ours else {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, format!("nothing here does the work of {name:?} yet")));
@@ -111,7 +113,7 @@ async fn run_queue_command_legacy(
     let queue = QueueName((*ours).to_owned());
     let queues = state.gallery.queue();
     match body.command {
-        Command::Start => drop(state.jobs.backfill(&queue, body.force).await?),
+        Command::Start => drop(state.jobs.backfill(&queue, body.force, None).await?),
         Command::Pause => state.gallery.pause_queue(&queue).await?,
         Command::Resume => state.gallery.resume_queue(&queue).await?,
         Command::Empty => queues.clear(&queue).await.map_err(GalleryError::from)?,
@@ -120,13 +122,19 @@ async fn run_queue_command_legacy(
     Ok(Answer(queue_json(&state, Some(ours)).await?))
 }
 
-async fn recognise(state: &ApiState, body: &QueueCommand) -> Result<Answer<Value>> {
+async fn in_passing(state: &ApiState, name: &str, body: &QueueCommand) -> Result<Answer<Value>> {
     if !matches!(body.command, Command::Start) {
-        let why = format!("{RECOGNITION:?} has no queue: it can only be started");
+        let why = format!("{name:?} has no queue: it can only be started");
         return Err(ApiError::new(StatusCode::BAD_REQUEST, why));
     }
-    let (gallery, reset) = (state.gallery.clone(), body.force);
+    let (gallery, reset, is_recognition) = (state.gallery.clone(), body.force, name == RECOGNITION);
     tokio::spawn(async move {
+        if !is_recognition {
+            return match gallery.search().find_all_duplicates().await {
+                Ok(assets) => tracing::info!(assets, "Looked for duplicates of all assets"),
+                Err(error) => tracing::error!(%error, "Cannot look for duplicates; start it again"),
+            };
+        }
         match gallery.people().recluster_all(reset).await {
             Ok(owners) => tracing::info!(owners, "Grouped all faces anew"),
             Err(error) => tracing::error!(%error, "Cannot group faces anew; start it again"),

@@ -3,16 +3,22 @@
 mod activities;
 mod albums;
 mod api_keys;
+mod asset_metadata;
 mod assets;
 mod auth;
+mod bulk;
 mod cookies;
 mod downloads;
+mod duplicates;
+mod edits;
 mod error;
 mod extract;
 mod faces;
 mod jobs;
 mod latent;
 mod linger;
+mod map;
+mod memories;
 mod metrics;
 mod operate;
 mod partners;
@@ -27,11 +33,14 @@ mod search;
 mod serve;
 mod server;
 mod shared_links;
+mod stacks;
 mod storage;
 mod sync;
+mod tags;
 mod timeline;
 mod trash;
 mod users;
+mod views;
 mod web;
 mod websocket;
 
@@ -78,8 +87,9 @@ pub struct ApiState {
 pub trait Jobs: Send + Sync + 'static {
     /// The queues that there are.
     fn queues(&self) -> Vec<QueueName>;
-    /// Runs the steps of a queue again: on all assets, or on those that miss a result. Returns on how many.
-    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<i64>;
+    /// Runs the steps of a queue again: on all assets, or on those that miss a result. `only`: on none but these. Returns on how
+    /// many.
+    async fn backfill(&self, queue: &QueueName, force: bool, only: Option<&[AssetId]>) -> gallery::Result<i64>;
     /// How far the pipelines are with an asset: each step with `pending`, `done`, `skipped` or `failed`.
     async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>>;
     /// The pipelines with their queues, runs and problems. `counts`: also how the results of each step stand.
@@ -134,6 +144,14 @@ fn routes() -> Routes {
         .merge(partners::routes())
         .merge(activities::routes())
         .merge(downloads::routes())
+        .merge(stacks::routes())
+        .merge(tags::routes())
+        .merge(memories::routes())
+        .merge(duplicates::routes())
+        .merge(asset_metadata::routes())
+        .merge(map::routes())
+        .merge(views::routes())
+        .merge(edits::routes())
 }
 
 /// Everything under one router.

@@ -44,7 +44,7 @@ async fn get_server_features(State(state): State<ApiState>) -> Answer<Value> {
     let plugins = state.gallery.plugins();
     Answer(json!({
         "configFile": true,
-        "duplicateDetection": false,
+        "duplicateDetection": plugins.embedder.is_some(),
         "email": false,
         "facialRecognition": plugins.face_detector.is_some(),
         "importFaces": false,

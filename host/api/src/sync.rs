@@ -2,11 +2,26 @@
 
 use serde_json::{Value, json};
 use store::assets::Asset;
+use store::edits::Edit;
 use types::wire::{base64, iso, iso_civil};
 
 /// The payload of `AssetUploadReadyV2`.
 pub fn upload_ready(asset: &Asset) -> Value {
     json!({ "asset": asset_v2(asset), "exif": exif_v1(asset) })
+}
+
+/// The payload of `AssetEditReadyV2`, which the phone waits for after an edit.
+pub fn edit_ready(asset: &Asset, edits: &[Edit]) -> Value {
+    let edit = |(sequence, edit): (usize, &Edit)| {
+        json!({
+            "id": edit.id,
+            "assetId": asset.id,
+            "sequence": sequence,
+            "action": edit.action,
+            "parameters": edit.parameters,
+        })
+    };
+    json!({ "asset": asset_v2(asset), "edit": edits.iter().enumerate().map(edit).collect::<Value>() })
 }
 
 /// SyncAssetV2.
@@ -25,11 +40,11 @@ fn asset_v2(asset: &Asset) -> Value {
         "localDateTime": iso_civil(asset.local_date_time),
         "deletedAt": asset.deleted_at.map(iso),
         "duration": asset.duration_ms,
-        "isEdited": false,
+        "isEdited": asset.is_edited,
         "isFavorite": asset.is_favorite,
         "libraryId": null,
         "livePhotoVideoId": asset.live_photo_video,
-        "stackId": null,
+        "stackId": asset.stack,
         "width": asset.width,
         "height": asset.height,
     })

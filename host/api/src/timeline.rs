@@ -9,7 +9,7 @@ use gallery::{Scope, TimelineFilter};
 use jiff::civil;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{AlbumId, UserId, Visibility};
+use types::{AlbumId, TagId, UserId, Visibility};
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
@@ -52,21 +52,20 @@ struct Filter {
     with_coordinates: bool,
     #[serde(default)]
     with_partners: bool,
-    /// Nothing is stacked yet: with stacks there is nothing more, without them nothing less.
-    #[serde(rename = "withStacked")]
-    _with_stacked: Option<bool>,
+    #[serde(default)]
+    with_stacked: bool,
     time_bucket: Option<String>,
     // What is not there yet must not be ignored: a client would show the whole library as one album.
     album_id: Option<AlbumId>,
     person_id: Option<String>,
-    tag_id: Option<String>,
+    tag_id: Option<TagId>,
     user_id: Option<UserId>,
     bbox: Option<String>,
 }
 
 impl Filter {
     async fn read(&self, state: &ApiState, caller: &Caller) -> Result<TimelineFilter> {
-        let unknown = [("personId", &self.person_id), ("tagId", &self.tag_id), ("bbox", &self.bbox)];
+        let unknown = [("personId", &self.person_id), ("bbox", &self.bbox)];
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
             return Err(ApiError::field(name, "is not supported yet"));
         }
@@ -93,6 +92,8 @@ impl Filter {
             oldest_first,
             with_coordinates: self.with_coordinates,
             without_metadata: !viewer.sees_metadata(),
+            with_stacked: self.with_stacked,
+            tag: self.tag_id,
         })
     }
 

@@ -103,6 +103,14 @@ async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)
         Event::AlbumUpdated { album, .. } => vec![("on_album_update", album.to_string().into())],
         Event::AssetsTrashed { assets, .. } => vec![("on_asset_trash", ids(assets))],
         Event::AssetsRestored { assets, .. } => vec![("on_asset_restore", ids(assets))],
+        Event::AssetEdited { asset, .. } => match asset_of(gallery, *asset).await {
+            Some(asset) => {
+                let edits = gallery.store().edits(asset.id).await.unwrap_or_default();
+                vec![("on_asset_update", assets::json(&asset)), ("AssetEditReadyV2", sync::edit_ready(&asset, &edits))]
+            }
+            None => Vec::new(),
+        },
+        Event::StacksChanged { .. } => vec![("on_asset_stack_update", Value::Array(Vec::new()))],
         Event::SessionEnded { .. } | Event::ApiKeyDeleted { .. } => Vec::new(),
     }
 }

@@ -92,6 +92,10 @@ impl Gallery {
     async fn make_again(&self, file: &StoredFile) -> Result<Blob> {
         let asset = file.asset;
         tracing::warn!(asset.id = %asset, location = file.location, "The storage has lost a derivative: making it again");
+        if file.kind.as_deref().is_some_and(|kind| kind.starts_with("edited-")) {
+            self.render_again(asset).await?;
+            return Err(GalleryError::NotFound("Asset media not found".into()));
+        }
         match file.kind.as_deref() == Some(ENCODED) {
             true => self.store().forget_derivatives(asset, &[ENCODED], TRANSCODING).await?,
             false => self.store().forget_derivatives(asset, &["preview", "thumbnail", "fullsize"], THUMBNAILS).await?,
@@ -123,6 +127,11 @@ impl Gallery {
     /// Changes assets of this user. An id that is not theirs changes nothing at all.
     pub async fn update_assets(&self, user: &User, ids: &[AssetId], changes: &AssetChanges) -> Result<()> {
         self.check_owned(user, ids, "asset.update").await?;
+        if let Some(Some(group)) = changes.duplicate
+            && !self.store().has_duplicates(user.id, group).await?
+        {
+            return Err(GalleryError::no_access("duplicate.read"));
+        }
         for asset in self.store().update_assets(user.id, ids, changes, true).await? {
             self.events().publish(Event::AssetUpdated { owner: user.id, asset });
         }
@@ -170,7 +179,8 @@ impl Gallery {
         Ok(self.store().count_assets(user.id, visibility, favorite, trashed).await?)
     }
 
-    pub(crate) async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
+    /// Are all of these this user's?
+    pub async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
         let owned: HashSet<AssetId> = self.store().owned(user.id, ids).await?.into_iter().collect();
         if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
     }

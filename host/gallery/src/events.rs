@@ -31,6 +31,15 @@ pub enum Event {
         owner: UserId,
         assets: Vec<AssetId>,
     },
+    /// It is shown with other edits than before, or with none.
+    AssetEdited {
+        owner: UserId,
+        asset: AssetId,
+    },
+    /// What is stacked with what.
+    StacksChanged {
+        owner: UserId,
+    },
     /// Somebody signed out: whoever listens with this session hears no more.
     SessionEnded {
         owner: UserId,
@@ -62,6 +71,8 @@ impl Event {
             | Self::AssetDeleted { owner, .. }
             | Self::AssetsTrashed { owner, .. }
             | Self::AssetsRestored { owner, .. }
+            | Self::AssetEdited { owner, .. }
+            | Self::StacksChanged { owner }
             | Self::SessionEnded { owner, .. }
             | Self::ApiKeyDeleted { owner, .. }
             | Self::PersonThumbnail { owner, .. }

@@ -59,6 +59,9 @@ impl Gallery {
         // The part of a photo that moves is not seen beside it.
         if self.store().announce(asset.id, pipeline).await? && asset.visibility != Visibility::Hidden {
             self.events().publish(Event::UploadReady { owner: asset.owner, asset: asset.id });
+            if let Err(error) = self.remember_late(asset).await {
+                tracing::warn!(asset.id = %asset.id, %error, "A photo of this day is not among the memories of the day");
+            }
         }
         Ok(())
     }
@@ -136,7 +139,7 @@ impl Gallery {
     }
 
     /// The hash is in the name: another content is another file, and the same content finds what an earlier try left.
-    async fn put_derivative(
+    pub(crate) async fn put_derivative(
         &self,
         asset: &Asset,
         kind: &'static str,

@@ -3,27 +3,37 @@
 pub mod accounts;
 pub mod activities;
 pub mod albums;
+pub mod asset_metadata;
 pub mod assets;
+pub mod bulk;
+mod copies;
 pub mod corrections;
 mod dates;
 pub mod downloads;
+pub mod duplicates;
+pub mod edits;
 pub mod error;
 pub mod events;
 pub mod facts;
 pub mod failpoint;
 pub mod ingest;
 pub mod links;
+mod map;
+pub mod memories;
 pub mod moving;
 pub mod partners;
 pub mod people;
 pub mod plugins;
 mod queues;
 pub mod search;
+pub mod stacks;
 mod sweeper;
+pub mod tags;
 pub mod timeline;
 pub mod trash;
 pub mod uploads;
 pub mod videos;
+mod views;
 pub mod visible;
 
 use std::sync::atomic::AtomicU32;
@@ -64,11 +74,19 @@ pub struct GallerySettings {
     pub trash_days: u32,
     /// `None`: videos are kept and cannot be looked at.
     pub video: Option<Arc<videos::VideoWork>>,
+    /// What is made of a picture that is edited.
+    pub thumbnails: media::ThumbnailSpec,
 }
 
 impl Default for GallerySettings {
     fn default() -> Self {
-        Self { max_upload: 32 << 30, lease: Duration::from_secs(3_600), trash_days: 30, video: None }
+        Self {
+            max_upload: 32 << 30,
+            lease: Duration::from_secs(3_600),
+            trash_days: 30,
+            video: None,
+            thumbnails: Default::default(),
+        }
     }
 }
 
@@ -104,6 +122,8 @@ struct Inner {
     attempts: Cache<String, Arc<AtomicU32>>,
     /// Passwords are hashed on as many cores as there are: each costs 19 MiB.
     hashing: Semaphore,
+    /// Pictures of full size are edited one at a time.
+    editing: Semaphore,
     searches: search::Searches,
     plugins: RwLock<Plugins>,
     manager: OnceLock<Arc<plugins::Manager>>,
@@ -122,6 +142,7 @@ impl Gallery {
             identities,
             attempts,
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            editing: Semaphore::new(1),
             searches: search::Searches::default(),
             plugins: RwLock::default(),
             manager: OnceLock::new(),

@@ -10,13 +10,21 @@ use async_trait::async_trait;
 use media::Pixels;
 use moka::future::Cache;
 use store::assets::Asset;
-use store::search::{AssetFilter, Order, SpaceKind, Suggest, Tuning};
-use types::{AssetId, UserId};
+use store::search::{AssetFilter, Order, Space, SpaceKind, Suggest, Tuning};
+use types::{AssetId, UserId, Visibility};
 
-use crate::{Gallery, GalleryError, Result, failpoint};
+use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
 /// How many of the best are ranked at once: enough for the page that is asked for, in steps so that statements are reused.
 const STEPS: [i64; 4] = [128, 512, 1_000, 4_000];
+
+/// Two pictures look the same from this cosine on. Measured on the photos of the tests with the built-in model: see
+/// `finds_duplicates` in tests/suite/duplicates.rs.
+const ALIKE: f32 = 0.985;
+/// Of those that look the same as one, the nearest so many are looked at.
+const MOST_ALIKE: i64 = 32;
+/// Assets that are read at once where all are looked at.
+const AT_ONCE: i64 = 1_000;
 
 /// A space of embeddings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +117,50 @@ impl Search<'_> {
     /// Writes down where an asset lies in a space. An asset that is gone is no error.
     pub async fn save_embedding(&self, asset: AssetId, space: &EmbeddingSpace, embedding: &[f32]) -> Result<()> {
         let space = self.0.store().space(SpaceKind::Asset, &space.name, space.dimensions, None).await?;
-        self.0.store().save_embedding(&space, asset, &unit(embedding)?).await?;
+        let embedding = unit(embedding)?;
+        self.0.store().save_embedding(&space, asset, &embedding).await?;
         failpoint::hit("ingest.embedding-saved");
+        self.find_duplicates(asset, &space, &embedding).await
+    }
+
+    /// Those that look the same as this one share a group with it from now on.
+    async fn find_duplicates(&self, asset: AssetId, space: &Space, embedding: &[f32]) -> Result<()> {
+        let Some(asset) = self.0.store().asset(asset).await? else { return Ok(()) };
+        let filter = AssetFilter { kind: Some(asset.kind), ..AssetFilter::of(asset.owner) };
+        let (estimate, tuning) = (self.estimate(&filter).await?, Tuning::default());
+        let near = self.0.store().nearest(space, &filter, embedding, MOST_ALIKE, estimate, &tuning).await?;
+        let alike = near.into_iter().filter(|(id, cosine)| *id != asset.id && *cosine >= ALIKE).map(|(id, _)| id);
+        let alike: Vec<AssetId> = alike.collect();
+        if alike.is_empty() || asset.visibility != Visibility::Timeline {
+            return Ok(());
+        }
+        for changed in self.0.store().group_duplicates(asset.owner, asset.id, &alike).await? {
+            self.0.events().publish(Event::AssetUpdated { owner: asset.owner, asset: changed });
+        }
         Ok(())
+    }
+
+    /// Looks for duplicates of every asset that has an embedding: of those that came before there was somebody who looked.
+    /// Returns how many were looked at.
+    pub async fn find_all_duplicates(&self) -> Result<usize> {
+        let Some(embedder) = self.embedder() else { return Ok(0) };
+        let Some(space) = self.0.store().known_space(SpaceKind::Asset, &embedder.space().name).await? else {
+            return Ok(0);
+        };
+        let (mut looked, mut after) = (0, None);
+        loop {
+            let some = self.0.store().embedded(&space, after, AT_ONCE).await?;
+            for asset in &some {
+                if let Some(embedding) = self.0.store().embedding(&space, *asset).await? {
+                    self.find_duplicates(*asset, &space, &embedding).await?;
+                }
+            }
+            looked += some.len();
+            match some.last() {
+                Some(last) => after = Some(*last),
+                None => return Ok(looked),
+            }
+        }
     }
 
     /// Writes down the colours of an asset, seen on any version of it. Looks at 1,600 points: about half a millisecond.
@@ -230,14 +279,7 @@ impl Search<'_> {
             ranking.complete = true;
             return Ok(());
         };
-        let estimate = match self.state().estimates.get(filter).await {
-            Some(estimate) => estimate,
-            None => {
-                let estimate = self.0.store().estimate_found(filter).await?;
-                self.state().estimates.insert(filter.clone(), estimate).await;
-                estimate
-            }
-        };
+        let estimate = self.estimate(filter).await?;
         let found = self.0.store().nearest(&space, filter, vector, limit, estimate, &Tuning::default()).await?;
         ranking.complete = (found.len() as i64) < limit;
         let shown: HashSet<AssetId> = ranking.ids.iter().copied().collect();
@@ -248,6 +290,16 @@ impl Search<'_> {
         };
         ranking.ids.extend(fresh.into_iter().map(|(id, _)| id));
         Ok(())
+    }
+
+    /// About how many pass the filter.
+    async fn estimate(&self, filter: &AssetFilter) -> Result<i64> {
+        if let Some(estimate) = self.state().estimates.get(filter).await {
+            return Ok(estimate);
+        }
+        let estimate = self.0.store().estimate_found(filter).await?;
+        self.state().estimates.insert(filter.clone(), estimate).await;
+        Ok(estimate)
     }
 
     /// Colour words lift the pictures that have the colour: by at most a sixth of what lies between the best and the last.

@@ -10,6 +10,7 @@ use store::corrections::Said;
 use store::uploads::{Committed, NewAsset};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
+use crate::asset_metadata::check_entries;
 use crate::corrections::said_beside;
 use crate::{Gallery, GalleryError, Result, failpoint};
 
@@ -26,6 +27,8 @@ pub struct UploadFields {
     pub live_photo_video: Option<AssetId>,
     /// An XMP file that came beside a new photo. What in it cannot be read is not applied; the file itself is not kept.
     pub sidecar: Option<Vec<u8>>,
+    /// What the client keeps with it, by key.
+    pub metadata: Vec<(String, serde_json::Value)>,
 }
 
 /// How an upload ended.
@@ -104,6 +107,7 @@ impl Gallery {
         if arriving.writer.is_empty() {
             return Err(GalleryError::Invalid("File is empty".into()));
         }
+        check_entries(fields.metadata.iter().map(|(key, value)| ((), &**key, Some(value))))?;
         let (kind, mime_type) = recognise(&arriving.head, &fields.file_name)?;
         if let Some(video) = fields.live_photo_video {
             self.check_live_photo_video(user, video).await?;
@@ -173,6 +177,7 @@ impl Gallery {
             duration_ms: fields.duration_ms,
             live_photo_video: fields.live_photo_video,
             said: said.clone(),
+            metadata: fields.metadata.clone(),
         };
         let committed = self.store().commit_upload(&new, intent).await?;
         failpoint::hit("upload.committed");

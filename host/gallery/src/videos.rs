@@ -230,6 +230,7 @@ impl Gallery {
             duration_ms: None,
             live_photo_video: None,
             said: Said::default(),
+            metadata: Vec::new(),
         };
         let committed = self.store().commit_upload(&new, intent).await?;
         failpoint::hit("motion.committed");

@@ -143,7 +143,7 @@ fn to_srgb(rgb: &mut [u8], icc: &[u8]) {
 }
 
 /// Applies EXIF's orientation.
-fn upright(rgb: Arc<[u8]>, size: Size, orientation: u8) -> (Size, Arc<[u8]>) {
+pub(crate) fn upright(rgb: Arc<[u8]>, size: Size, orientation: u8) -> (Size, Arc<[u8]>) {
     if orientation <= 1 {
         return (size, rgb);
     }

@@ -6,6 +6,7 @@
 mod cmyk;
 mod codec;
 mod decode;
+mod edits;
 mod error;
 mod format;
 mod jpeg;
@@ -20,6 +21,7 @@ pub mod video;
 
 pub use codec::{Codec, encode};
 pub use decode::{Limits, MAX_IMAGE_BYTES, check_len, decode};
+pub use edits::{Edit, Edited, edit, edited};
 pub use error::MediaError;
 pub use format::{Format, by_extension, extensions, sniff};
 pub use live::motion_video;

@@ -131,7 +131,7 @@ impl Feeder {
         }
     }
 
-    /// Garbage and old trash, by one node at a time.
+    /// Garbage, old trash and the memories of the day, by one node at a time.
     async fn keep_house(&self) {
         let mut tick = patient(KEEP_HOUSE_EVERY);
         loop {
@@ -146,6 +146,7 @@ impl Feeder {
         let Some(_turn) = self.gallery.store().turn("housekeeping").await? else { return Ok(()) };
         self.gallery.sweep().await?;
         self.gallery.empty_old_trash().await?;
+        self.gallery.keep_memories().await?;
         let names: Vec<String> = self.pipelines.all().iter().map(|pipeline| pipeline.name.clone()).collect();
         self.store().forget_deleted_of_others(&names).await?;
         Ok(())

@@ -108,15 +108,20 @@ impl Feeder {
     }
 
     /// Runs the steps of a queue again, in every pipeline that all assets are kept up to date with: on every asset (`force`), or
-    /// where a result is missing or has failed. Returns on how many assets.
-    pub async fn backfill(&self, queue: &QueueName, force: bool) -> Result<i64, GalleryError> {
+    /// where a result is missing or has failed. `only`: on none but these. Returns on how many assets.
+    pub async fn backfill(
+        &self,
+        queue: &QueueName,
+        force: bool,
+        only: Option<&[AssetId]>,
+    ) -> Result<i64, GalleryError> {
         let mut assets = 0;
         for pipeline in self.pipelines().all() {
             let steps: Vec<String> =
                 pipeline.steps.iter().filter(|step| step.queue == *queue).map(|step| step.id.clone()).collect();
             if !steps.is_empty() && matches!(pipeline.on, Trigger::Created) {
-                let request =
-                    RunRequest { pipeline: pipeline.name.clone(), cause: "queue", steps, force, assets: None };
+                let (pipeline, only) = (pipeline.name.clone(), only.map(<[_]>::to_vec));
+                let request = RunRequest { pipeline, cause: "queue", steps, force, assets: only };
                 assets += self.start(&request).await?.run.total;
             }
         }

@@ -280,6 +280,7 @@ async fn gallery(
             max_upload: settings.uploads.max_size,
             lease: Duration::from_secs(settings.uploads.lease),
             video: video.clone(),
+            thumbnails: spec(settings),
             ..GallerySettings::default()
         },
     });
@@ -309,8 +310,8 @@ impl Jobs for Backfills {
         self.0.queues()
     }
 
-    async fn backfill(&self, queue: &QueueName, force: bool) -> gallery::Result<i64> {
-        self.0.backfill(queue, force).await
+    async fn backfill(&self, queue: &QueueName, force: bool, only: Option<&[AssetId]>) -> gallery::Result<i64> {
+        self.0.backfill(queue, force, only).await
     }
 
     async fn steps(&self, asset: AssetId) -> gallery::Result<Vec<(String, String)>> {

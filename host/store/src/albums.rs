@@ -81,7 +81,8 @@ const SHARED: &str = "(EXISTS (SELECT FROM album_user s WHERE s.album_id = al.id
 /// The owner of the album `al` is still there.
 const OWNED: &str = "EXISTS (SELECT FROM album_user o JOIN app_user ou ON ou.id = o.user_id AND ou.deleted_at IS NULL
     WHERE o.album_id = al.id AND o.role = 'owner')";
-const ALBUM: &str = "al.id, al.name, al.description, al.is_activity_enabled, al.sort_order, al.created_at, al.updated_at,
+const ALBUM: &str =
+    "al.id, al.name, al.description, al.is_activity_enabled, al.sort_order, al.created_at, al.updated_at,
     EXISTS (SELECT FROM shared_link k WHERE k.album_id = al.id) AS has_link,
     coalesce((SELECT a.id FROM asset a WHERE a.id = al.thumbnail_asset_id
             AND a.deleted_at IS NULL AND a.visibility IN ('timeline', 'archive')),
@@ -220,7 +221,8 @@ impl Store {
             )
             .await?;
         let AlbumChanges { name, description, thumbnail, is_activity_enabled, oldest_first } = changes;
-        let (thumbnail, order) = (thumbnail.map(|id| id.0), oldest_first.map(|first| if first { "asc" } else { "desc" }));
+        let (thumbnail, order) =
+            (thumbnail.map(|id| id.0), oldest_first.map(|first| if first { "asc" } else { "desc" }));
         let changed =
             client.execute(&statement, &[&id.0, name, description, &thumbnail, is_activity_enabled, &order]).await?;
         Ok(changed == 1)

@@ -1,9 +1,11 @@
 //! Photos and videos.
 
+use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use tokio_postgres::Row;
-use types::{AssetId, AssetType, UserId, Visibility};
+use types::{AssetId, AssetType, DuplicateId, StackId, UserId, Visibility};
 
+use crate::duplicates::set_duplicate;
 use crate::exif::{self, Exif};
 use crate::faces::mark_stale;
 use crate::{Result, Store};
@@ -34,6 +36,10 @@ pub struct Asset {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
+    pub stack: Option<StackId>,
+    /// What it shares with those that look the same.
+    pub duplicate: Option<DuplicateId>,
+    pub is_edited: bool,
     /// `None`: the metadata step has not run yet.
     pub exif: Option<Exif>,
     /// Is there a thumbnail?
@@ -63,6 +69,8 @@ pub struct AssetChanges {
     pub description: Option<String>,
     /// `Some(None)` takes it away.
     pub rating: Option<Option<i16>>,
+    /// `Some(None)`: they are no duplicates.
+    pub duplicate: Option<Option<DuplicateId>>,
 }
 
 /// What a step could not do.
@@ -78,7 +86,7 @@ fn columns() -> String {
         "a.id, a.owner_id, a.checksum, a.type, a.original_file_name, a.original_path, a.mime_type, a.file_size,
          a.file_created_at, a.file_modified_at, a.local_date_time, a.filed_under, a.visibility, a.is_favorite, a.duration_ms,
          a.live_photo_video_id, a.thumbhash, a.width, a.height, a.created_at, a.updated_at, a.deleted_at,
-         x.asset_id IS NOT NULL AS has_exif, {}",
+         a.stack_id, a.duplicate_id, a.is_edited, x.asset_id IS NOT NULL AS has_exif, {}",
         exif::COLUMNS
     )
 }
@@ -109,6 +117,9 @@ fn asset(row: &Row) -> Asset {
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
         deleted_at: row.get("deleted_at"),
+        stack: row.get::<_, Option<uuid::Uuid>>("stack_id").map(StackId),
+        duplicate: row.get::<_, Option<uuid::Uuid>>("duplicate_id").map(DuplicateId),
+        is_edited: row.get("is_edited"),
         exif: row.get::<_, bool>("has_exif").then(|| exif::exif(row)),
     }
 }
@@ -120,6 +131,28 @@ fn parsed<T: std::str::FromStr>(text: &str, otherwise: T) -> T {
 
 fn uuids(ids: &[AssetId]) -> Vec<uuid::Uuid> {
     ids.iter().map(|id| id.0).collect()
+}
+
+/// Into the trash or out of it, with the videos that belong to photos among them; returns what was moved.
+pub(crate) async fn trash(
+    transaction: &Transaction<'_>,
+    owner: UserId,
+    ids: &[uuid::Uuid],
+    at: Option<Timestamp>,
+) -> Result<Vec<AssetId>> {
+    let statement = transaction
+        .prepare_cached(
+            "UPDATE asset SET deleted_at = $3
+             WHERE owner_id = $1 AND (id = ANY($2) OR id IN (SELECT live_photo_video_id FROM asset
+                WHERE owner_id = $1 AND id = ANY($2))) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
+             RETURNING id",
+        )
+        .await?;
+    let rows = transaction.query(&statement, &[&owner.0, &ids, &at]).await?;
+    if !rows.is_empty() {
+        mark_stale(transaction, owner.0).await?;
+    }
+    Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())
 }
 
 impl Store {
@@ -232,6 +265,9 @@ impl Store {
                 .execute(&statement, &[&changed, &changes.description, &changes.rating.is_some(), &rating])
                 .await?;
         }
+        if let Some(duplicate) = changes.duplicate {
+            set_duplicate(&transaction, owner, &changed, duplicate).await?;
+        }
         if tell {
             let statement = transaction
                 .prepare_cached(
@@ -249,20 +285,9 @@ impl Store {
     pub async fn set_trashed(&self, owner: UserId, ids: &[AssetId], at: Option<Timestamp>) -> Result<Vec<AssetId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        let statement = transaction
-            .prepare_cached(
-                "UPDATE asset SET deleted_at = $3
-                 WHERE owner_id = $1 AND (id = ANY($2) OR id IN (SELECT live_photo_video_id FROM asset
-                    WHERE owner_id = $1 AND id = ANY($2))) AND (deleted_at IS NULL) = ($3::timestamptz IS NOT NULL)
-                 RETURNING id",
-            )
-            .await?;
-        let rows = transaction.query(&statement, &[&owner.0, &uuids(ids), &at]).await?;
-        if !rows.is_empty() {
-            mark_stale(&transaction, owner.0).await?;
-        }
+        let moved = trash(&transaction, owner, &uuids(ids), at).await?;
         transaction.commit().await?;
-        Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())
+        Ok(moved)
     }
 
     /// What lies in the trash of this owner.

@@ -98,7 +98,7 @@ impl Store {
                  LEFT JOIN (
                     SELECT r.asset_id, count(*) AS ended FROM step_result r
                     JOIN unnest($2::text[], $3::text[]) w(step, recipe) ON w.step = r.step AND w.recipe = r.recipe
-                    WHERE r.pipeline = $1 GROUP BY r.asset_id
+                    WHERE r.pipeline = $1 AND ($4::uuid[] IS NULL OR r.asset_id = ANY($4)) GROUP BY r.asset_id
                  ) done ON done.asset_id = a.id
                  WHERE coalesce(done.ended, 0) < cardinality($2::text[]) AND ($4::uuid[] IS NULL OR a.id = ANY($4))
                  ON CONFLICT (pipeline, asset_id) DO UPDATE SET run_id = excluded.run_id, round = o.round + 1",

@@ -7,6 +7,7 @@ mod vectors;
 use types::{AssetId, UserId};
 
 pub use filter::AssetFilter;
+pub(crate) use filter::tagged;
 pub use spaces::{Space, SpaceKind};
 pub use vectors::Tuning;
 pub(crate) use vectors::{half_vector, settings};

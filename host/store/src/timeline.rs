@@ -2,9 +2,10 @@
 
 use jiff::civil;
 use tokio_postgres::types::ToSql;
-use types::{AlbumId, UserId, Visibility};
+use types::{AlbumId, TagId, UserId, Visibility};
 use uuid::Uuid;
 
+use crate::search::tagged;
 use crate::{Result, Store};
 
 /// Whose assets a timeline shows.
@@ -33,53 +34,64 @@ pub struct TimelineFilter {
     pub with_coordinates: bool,
     /// Says nothing of where photos were taken, and of the time only what stood on the wall.
     pub without_metadata: bool,
+    /// Of a stack only what is shown, with its id and count.
+    pub with_stacked: bool,
+    /// What has this tag or one below it.
+    pub tag: Option<TagId>,
 }
 
 impl TimelineFilter {
-    /// Conditions that use $1 (whose they are) and $2 (who looks). Enums and booleans only: nothing of a client is in the text.
-    /// Spelled so that the plain timeline matches the partial index `asset_timeline`.
-    fn conditions(&self) -> String {
-        let mut sql = String::from(match self.scope {
-            Scope::Of(_) => "a.owner_id = $1",
-            Scope::OfAll(_) => "a.owner_id = ANY($1)",
-            Scope::Album(_) => "a.id IN (SELECT m.asset_id FROM album_asset m WHERE m.album_id = $1)",
-        });
-        sql += match self.is_trashed {
-            true => " AND a.deleted_at IS NOT NULL AND a.owner_id = $2",
-            false => " AND a.deleted_at IS NULL",
+    /// Conditions on `a` that use $1 (whose they are), $2 (who looks) and, where there is one, $3 (the tag). Enums and booleans
+    /// only: nothing of a client is in the text. Spelled so that the plain timeline matches the partial index `asset_timeline`.
+    fn conditions(&self, a: &str) -> String {
+        let mut sql = match self.scope {
+            Scope::Of(_) => format!("{a}.owner_id = $1"),
+            Scope::OfAll(_) => format!("{a}.owner_id = ANY($1)"),
+            Scope::Album(_) => format!("{a}.id IN (SELECT m.asset_id FROM album_asset m WHERE m.album_id = $1)"),
+        };
+        if self.tag.is_some() {
+            sql += &format!(" AND {a}.id IN {}", tagged("ARRAY[$3::uuid]", "1"));
+        }
+        sql += &match self.is_trashed {
+            true => format!(" AND {a}.deleted_at IS NOT NULL AND {a}.owner_id = $2"),
+            false => format!(" AND {a}.deleted_at IS NULL"),
         };
         match self.visibility {
-            Some(visibility) => sql += &format!(" AND a.visibility = '{visibility}'"),
+            Some(visibility) => sql += &format!(" AND {a}.visibility = '{visibility}'"),
             None if self.is_favorite.is_some() || self.is_trashed || matches!(self.scope, Scope::Album(_)) => {
-                sql += " AND a.visibility IN ('timeline', 'archive')";
+                sql += &format!(" AND {a}.visibility IN ('timeline', 'archive')");
             }
-            None => sql += " AND a.visibility = 'timeline'",
+            None => sql += &format!(" AND {a}.visibility = 'timeline'"),
         }
         match self.is_favorite {
-            Some(true) => sql += " AND a.is_favorite AND a.owner_id = $2",
-            Some(false) => sql += " AND (a.is_favorite AND a.owner_id = $2) IS NOT TRUE",
+            Some(true) => sql += &format!(" AND {a}.is_favorite AND {a}.owner_id = $2"),
+            Some(false) => sql += &format!(" AND ({a}.is_favorite AND {a}.owner_id = $2) IS NOT TRUE"),
             None => {}
         }
         // Every statement has both parameters, whether it needs them or not.
         sql + " AND ($2::uuid IS NULL OR true)"
     }
 
+    /// Stacks `s` whose shown asset `p` passes: it stands for the others.
+    fn covering(&self) -> String {
+        format!("stack s JOIN asset p ON p.id = s.primary_asset_id AND {}", self.conditions("p"))
+    }
+
     fn order(&self) -> &'static str {
         if self.oldest_first { "ASC" } else { "DESC" }
     }
 
-    /// $1.
-    fn whose(&self) -> Box<dyn ToSql + Sync + Send> {
-        match &self.scope {
+    fn arguments(&self) -> Vec<Box<dyn ToSql + Sync + Send>> {
+        let mut all: Vec<Box<dyn ToSql + Sync + Send>> = vec![match &self.scope {
             Scope::Of(user) => Box::new(user.0),
             Scope::OfAll(users) => Box::new(users.iter().map(|user| user.0).collect::<Vec<Uuid>>()),
             Scope::Album(album) => Box::new(album.0),
+        }];
+        all.push(Box::new(self.viewer.map(|user| user.0)));
+        if let Some(tag) = self.tag {
+            all.push(Box::new(tag.0));
         }
-    }
-
-    /// $2.
-    fn viewer(&self) -> Option<Uuid> {
-        self.viewer.map(|user| user.0)
+        all
     }
 }
 
@@ -87,14 +99,31 @@ impl Store {
     /// The months that have assets (their first day) and how many, in order.
     pub async fn time_buckets(&self, filter: &TimelineFilter) -> Result<Vec<(civil::Date, i64)>> {
         let client = self.client().await?;
-        let sql = format!(
-            "SELECT date_trunc('month', a.local_date_time)::date AS month, count(*) FROM asset a WHERE {}
-             GROUP BY date_trunc('month', a.local_date_time) ORDER BY date_trunc('month', a.local_date_time) {}",
-            filter.conditions(),
-            filter.order()
-        );
+        let (conditions, order) = (filter.conditions("a"), filter.order());
+        let month = "date_trunc('month', a.local_date_time)";
+        let sql = if filter.with_stacked {
+            let whose = if matches!(filter.scope, Scope::Of(_)) { "s.owner_id = $1 AND" } else { "" };
+            // Those that are covered are few, and counted by themselves: the index alone still counts all.
+            format!(
+                "SELECT n.month::date, n.count - coalesce(c.count, 0) FROM (
+                    SELECT {month} AS month, count(*) AS count FROM asset a WHERE {conditions} GROUP BY {month}
+                 ) n LEFT JOIN (
+                    SELECT {month} AS month, count(*) AS count
+                    FROM {} JOIN asset a ON a.stack_id = s.id AND a.id <> p.id
+                    WHERE {whose} {conditions} GROUP BY {month}
+                 ) c ON c.month = n.month
+                 WHERE n.count > coalesce(c.count, 0) ORDER BY n.month {order}",
+                filter.covering()
+            )
+        } else {
+            format!(
+                "SELECT {month}::date AS month, count(*) FROM asset a WHERE {conditions}
+                 GROUP BY {month} ORDER BY {month} {order}"
+            )
+        };
         let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&*filter.whose(), &filter.viewer()]).await?;
+        let arguments = filter.arguments();
+        let rows = client.query(&statement, &borrowed(&arguments)).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
@@ -108,10 +137,21 @@ impl Store {
         };
         let (city, country, taken, made) = match filter.without_metadata {
             true => ("NULL::text", "NULL::text", "local_date_time", "local_date_time"),
-            false => {
-                ("x.city", "x.country", "file_created_at AT TIME ZONE 'UTC'", "created_at AT TIME ZONE 'UTC'")
-            }
+            false => ("x.city", "x.country", "file_created_at AT TIME ZONE 'UTC'", "created_at AT TIME ZONE 'UTC'"),
         };
+        let (mut stack, mut uncovered) = ("", String::new());
+        if filter.with_stacked {
+            // The page reads the count as a text (Immich web 3.1).
+            stack = ", 'stack', coalesce(json_agg(CASE WHEN stack_id IS NOT NULL THEN json_build_array(stack_id::text,
+                (SELECT count(*) FROM asset o WHERE o.stack_id = bucket.stack_id AND o.deleted_at IS NULL)::text) END), '[]')";
+            uncovered = format!(
+                " AND (a.stack_id IS NULL OR NOT EXISTS (SELECT FROM {} WHERE s.id = a.stack_id AND p.id <> a.id))",
+                filter.covering()
+            );
+        }
+        let mut arguments = filter.arguments();
+        arguments.push(Box::new(month.at(0, 0, 0, 0)));
+        let at = arguments.len();
         let sql = format!(
             r#"SELECT json_build_object(
                 'id', coalesce(json_agg(id), '[]'),
@@ -130,17 +170,20 @@ impl Store {
                 'thumbhash', coalesce(json_agg(encode(thumbhash, 'base64')), '[]'),
                 'projectionType', coalesce(json_agg(projection_type), '[]'),
                 'city', coalesce(json_agg(city), '[]'),
-                'country', coalesce(json_agg(country), '[]'){coordinates})::text
+                'country', coalesce(json_agg(country), '[]'){coordinates}{stack})::text
             FROM (SELECT a.*, x.projection_type, {city} AS city, {country} AS country, x.latitude, x.longitude,
                     CASE WHEN a.height > 0 THEN round(a.width::numeric / a.height, 3)::float8 ELSE 1 END AS ratio
                   FROM asset a LEFT JOIN asset_exif x ON x.asset_id = a.id
-                  WHERE {} AND date_trunc('month', a.local_date_time) = $3
+                  WHERE {}{uncovered} AND date_trunc('month', a.local_date_time) = ${at}
                   ORDER BY a.local_date_time {}, a.id) bucket"#,
-            filter.conditions(),
+            filter.conditions("a"),
             filter.order()
         );
         let statement = client.prepare_cached(&sql).await?;
-        let month = month.at(0, 0, 0, 0);
-        Ok(client.query_one(&statement, &[&*filter.whose(), &filter.viewer(), &month]).await?.get(0))
+        Ok(client.query_one(&statement, &borrowed(&arguments)).await?.get(0))
     }
+}
+
+fn borrowed(arguments: &[Box<dyn ToSql + Sync + Send>]) -> Vec<&(dyn ToSql + Sync)> {
+    arguments.iter().map(|argument| &**argument as &(dyn ToSql + Sync)).collect()
 }

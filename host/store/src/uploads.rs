@@ -4,6 +4,7 @@ use deadpool_postgres::Transaction;
 use jiff::{Timestamp, civil};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
+use crate::asset_metadata::{NewEntry, insert_entries};
 use crate::corrections::{Said, insert_said};
 use crate::{Result, Store};
 
@@ -31,6 +32,8 @@ pub struct NewAsset {
     pub live_photo_video: Option<AssetId>,
     /// Committed with it: an upload that was acknowledged has lost nothing of what came with it.
     pub said: Said,
+    /// The same: what the client keeps with it, by key.
+    pub metadata: Vec<(String, serde_json::Value)>,
 }
 
 /// How the last step of an upload ended.
@@ -67,6 +70,11 @@ impl Store {
             return Ok(Committed::Duplicate(AssetId(existing.get(0))));
         }
         insert_said(&transaction, new.id, &new.said).await?;
+        if !new.metadata.is_empty() {
+            let entries: Vec<NewEntry> =
+                new.metadata.iter().map(|(key, value)| (new.id, key.clone(), value.clone())).collect();
+            insert_entries(&transaction, &entries).await?;
+        }
         let (limit, used): (Option<i64>, i64) = (quota.get(0), quota.get(1));
         if limit.is_some_and(|limit| used + new.file_size > limit) {
             transaction.rollback().await?;

@@ -82,4 +82,14 @@ ids! {
     LinkId,
     /// A comment or a like.
     ActivityId,
+    /// Several takes of one moment.
+    StackId,
+    /// A tag of an owner.
+    TagId,
+    /// Photos that are shown on a day to remember.
+    MemoryId,
+    /// Assets that look the same.
+    DuplicateId,
+    /// One thing that is done to a photo when it is shown.
+    EditId,
 }

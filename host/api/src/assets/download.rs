@@ -7,6 +7,7 @@ use gallery::Viewer;
 use gallery::assets::Rendition;
 use gallery::visible::Permission;
 use serde::Deserialize;
+use store::assets::StoredFile;
 use types::AssetId;
 use types::wire::base64;
 
@@ -15,14 +16,36 @@ use crate::error::Result;
 use crate::extract::{Caller, Id, Query};
 use crate::ranges;
 
+/// What a browser shows.
+const SHOWN: [&str; 5] = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"];
+
 pub async fn download_asset(
     State(state): State<ApiState>,
     caller: Caller,
     headers: HeaderMap,
     Id(id): Id<AssetId>,
+    Query(query): Query<Download>,
 ) -> Result<Response> {
-    let file = state.gallery.file_of(caller.viewer(), id, Rendition::Original).await?;
+    let mut file = state.gallery.file_of(caller.viewer(), id, Rendition::Original).await?;
+    if query.edited {
+        file = state.gallery.edited_instead(file, Rendition::Original).await?;
+        if file.kind.is_some() {
+            return ranges::serve(&state.gallery, &headers, &file, "image/jpeg", &content(&file)).await;
+        }
+    }
     ranges::serve(&state.gallery, &headers, &file, &file.mime_type, &base64(&file.checksum)).await
+}
+
+#[derive(Deserialize)]
+pub struct Download {
+    /// As its edits leave it.
+    #[serde(default)]
+    edited: bool,
+}
+
+/// The hash of the content, which is in a derivative's location.
+fn content(file: &StoredFile) -> String {
+    file.location.rsplit('/').next().unwrap_or("").replace(['"', '\\'], "")
 }
 
 /// What was made for playback, or else the original.
@@ -34,8 +57,7 @@ pub async fn play_asset_video(
 ) -> Result<Response> {
     let (file, kind) = state.gallery.playback_of(caller.viewer(), id).await?;
     let etag = match file.kind {
-        // The hash of the content is in a derivative's location.
-        Some(_) => file.location.rsplit('/').next().unwrap_or("").replace(['"', '\\'], ""),
+        Some(_) => content(&file),
         None => base64(&file.checksum),
     };
     ranges::serve(&state.gallery, &headers, &file, &kind, &etag).await
@@ -54,6 +76,9 @@ enum Size {
 #[derive(Deserialize)]
 pub struct View {
     size: Option<Size>,
+    /// As its edits leave it.
+    #[serde(default)]
+    edited: bool,
 }
 
 pub async fn view_asset(
@@ -68,27 +93,32 @@ pub async fn view_asset(
     let (rendition, kind) = match query.size.unwrap_or(Size::Thumbnail) {
         Size::Thumbnail => (Rendition::Thumbnail, "image/webp"),
         Size::Preview => (Rendition::Preview, "image/jpeg"),
-        Size::Fullsize | Size::Original => return redirect(&state, viewer, id, &uri).await,
+        Size::Fullsize | Size::Original => return redirect(&state, viewer, id, &uri, query.edited).await,
     };
-    let file = state.gallery.file_of(viewer, id, rendition).await?;
-    // The hash of the content is in a derivative's location.
-    let etag = file.location.rsplit('/').next().unwrap_or("").to_owned();
-    ranges::serve(&state.gallery, &headers, &file, kind, &etag.replace(['"', '\\'], "")).await
+    let mut file = state.gallery.file_of(viewer, id, rendition).await?;
+    if query.edited {
+        file = state.gallery.edited_instead(file, rendition).await?;
+    }
+    ranges::serve(&state.gallery, &headers, &file, kind, &content(&file)).await
 }
 
 /// To the original where a browser can show it and the caller may have it, else to the preview.
-async fn redirect(state: &ApiState, viewer: Viewer<'_>, id: AssetId, uri: &Uri) -> Result<Response> {
-    let shown = match state.gallery.file_of(viewer, id, Rendition::Original).await {
-        Ok(file) => ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"].contains(&&*file.mime_type),
+async fn redirect(state: &ApiState, viewer: Viewer<'_>, id: AssetId, uri: &Uri, edited: bool) -> Result<Response> {
+    let to = match state.gallery.file_of(viewer, id, Rendition::Original).await {
+        Ok(file) if edited && state.gallery.edited_instead(file.clone(), Rendition::Original).await?.kind.is_some() => {
+            "original?edited=true&"
+        }
+        Ok(file) if SHOWN.contains(&&*file.mime_type) => "original?",
+        Ok(_) => "thumbnail?size=preview&",
         // A link may show what it does not give away.
         Err(_) if matches!(viewer, Viewer::Link(_)) => {
             state.gallery.asset_for(viewer, id, Permission::View).await?;
-            false
+            "thumbnail?size=preview&"
         }
         Err(error) => return Err(error.into()),
     };
-    let to = if shown { "original?" } else { "thumbnail?size=preview&" };
-    let link = uri.query().unwrap_or("").split('&').filter(|pair| pair.starts_with("key=") || pair.starts_with("slug="));
+    let link =
+        uri.query().unwrap_or("").split('&').filter(|pair| pair.starts_with("key=") || pair.starts_with("slug="));
     let to = to.to_owned() + &link.collect::<Vec<_>>().join("&");
     let to = format!("/api/assets/{id}/{}", to.trim_end_matches(['?', '&']));
     Ok((StatusCode::FOUND, [(header::LOCATION, to)]).into_response())

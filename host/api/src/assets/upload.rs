@@ -8,9 +8,9 @@ use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, Stat
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
-use gallery::{GalleryError, Viewer};
 use gallery::uploads::{Arriving, UploadFields, Uploaded};
 use gallery::visible::Permission;
+use gallery::{GalleryError, Viewer};
 use jiff::Timestamp;
 use serde_json::json;
 use store::accounts::User;
@@ -19,8 +19,9 @@ use types::wire::parse_sha1;
 use types::{AssetId, Visibility};
 
 use crate::ApiState;
+use crate::asset_metadata::Item;
 use crate::error::{ApiError, Result};
-use crate::extract::Caller;
+use crate::extract::{Caller, escapes_nul};
 
 /// A text field is a date or a name, never a payload.
 const LONGEST_FIELD: usize = 64 << 10;
@@ -132,6 +133,7 @@ struct Form {
     visibility: Visibility,
     duration_ms: Option<i32>,
     live_photo_video: Option<AssetId>,
+    metadata: Vec<(String, serde_json::Value)>,
 }
 
 impl Form {
@@ -186,6 +188,7 @@ impl Form {
                 let id = text.parse().map_err(|error: types::ParseIdError| ApiError::field(name, error.to_string()))?;
                 self.live_photo_video = Some(id);
             }
+            "metadata" if !text.is_empty() => self.metadata = metadata(text)?,
             _ => {}
         }
         Ok(())
@@ -204,9 +207,20 @@ impl Form {
             duration_ms: self.duration_ms,
             live_photo_video: self.live_photo_video,
             sidecar: self.sidecar,
+            metadata: self.metadata,
         };
         Ok((arriving, fields))
     }
+}
+
+/// `[{"key": …, "value": {…}}]`, as the phone sends.
+fn metadata(text: &str) -> Result<Vec<(String, serde_json::Value)>> {
+    if escapes_nul(text.as_bytes()) {
+        return Err(ApiError::field("metadata", "must not contain NUL"));
+    }
+    let items: Vec<Item> =
+        serde_json::from_str(text).map_err(|error| ApiError::field("metadata", error.to_string()))?;
+    Ok(items.into_iter().map(|item| (item.key, item.value)).collect())
 }
 
 fn date(field: &str, text: &str) -> Result<Timestamp> {

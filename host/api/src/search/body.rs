@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::search::AssetFilter;
 use types::wire::parse_sha1;
-use types::{AlbumId, AssetId, AssetType, PersonId, UserId, Visibility};
+use types::{AlbumId, AssetId, AssetType, PersonId, TagId, UserId, Visibility};
 
 use crate::error::{ApiError, Result};
 use crate::extract::{pairs, present, validation};
 use crate::timeline::Direction;
-use crate::{ApiState, assets, is_kept, people};
+use crate::{ApiState, assets, is_kept, people, stacks};
 
 /// MetadataSearchDto, SmartSearchDto, RandomSearchDto and StatisticsSearchDto: one is as good as the other.
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +29,7 @@ pub struct Body {
     pub order: Option<Direction>,
     pub with_exif: bool,
     with_people: bool,
+    with_stacked: bool,
     with_deleted: bool,
     id: Option<AssetId>,
     visibility: Option<Visibility>,
@@ -56,7 +57,7 @@ pub struct Body {
     #[serde(deserialize_with = "present")]
     library_id: Option<Option<String>>,
     #[serde(deserialize_with = "present")]
-    tag_ids: Option<Option<Vec<String>>>,
+    tag_ids: Option<Option<Vec<TagId>>>,
     album_ids: Vec<AlbumId>,
     person_ids: Vec<PersonId>,
     original_file_name: Option<String>,
@@ -155,6 +156,7 @@ impl Body {
             original_path: filled(&self.original_path),
             checksum: checksum.map(|sha1| sha1.to_vec()),
             people: self.person_ids.clone(),
+            tags: self.tags(),
             taken_after: self.taken_after,
             taken_before: self.taken_before,
             created_after: self.created_after,
@@ -202,11 +204,19 @@ impl Body {
         }
     }
 
-    /// There are no tags, libraries, offline files, transcoded videos or read texts yet: nothing has one.
+    /// Null: without any. An empty list asks for nothing.
+    fn tags(&self) -> Option<Vec<TagId>> {
+        match &self.tag_ids {
+            Some(None) => Some(Vec::new()),
+            Some(Some(tags)) if !tags.is_empty() => Some(tags.clone()),
+            Some(Some(_)) | None => None,
+        }
+    }
+
+    /// There are no libraries, offline files, transcoded videos or read texts yet: nothing has one.
     fn asks_for_nothing(&self) -> bool {
         let filled = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        self.tag_ids.as_ref().is_some_and(|tags| tags.as_ref().is_some_and(|tags| !tags.is_empty()))
-            || self.library_id.as_ref().is_some_and(Option::is_some)
+        self.library_id.as_ref().is_some_and(Option::is_some)
             || self.is_offline == Some(true)
             || self.is_encoded == Some(true)
             || filled(&self.encoded_video_path)
@@ -235,6 +245,9 @@ impl Body {
             let own = page.assets.iter().zip(&mut items).filter(|(asset, _)| viewer.owns(asset));
             let mut pairs: Vec<(AssetId, &mut Value)> = own.map(|(asset, item)| (asset.id, item)).collect();
             people::add_to(&state.gallery, &mut pairs).await?;
+        }
+        if self.with_stacked {
+            stacks::add_to(state, &page.assets, &mut items).await?;
         }
         Ok(items)
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
-use types::{AlbumId, AssetId, AssetType, LinkId, PersonId, UserId, Visibility};
+use types::{AlbumId, AssetId, AssetType, LinkId, PersonId, TagId, UserId, Visibility};
 
 /// Which assets a search may find. `None` means: whatever; `Some(None)` of a text: there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -30,6 +30,8 @@ pub struct AssetFilter {
     pub checksum: Option<Vec<u8>>,
     /// All of them must be on it.
     pub people: Vec<PersonId>,
+    /// All of them, or one below each, must be on it; `Some` of none: it has no tag at all.
+    pub tags: Option<Vec<TagId>>,
     pub taken_after: Option<Timestamp>,
     pub taken_before: Option<Timestamp>,
     pub created_after: Option<Timestamp>,
@@ -81,6 +83,7 @@ impl AssetFilter {
         self.of_times(query, &mut all);
         self.of_people(query, &mut all);
         self.of_albums(query, &mut all);
+        self.of_tags(query, &mut all);
         all.join(" AND ")
     }
 
@@ -209,6 +212,30 @@ impl AssetFilter {
             query.bind(count)
         ));
     }
+
+    fn of_tags(&self, query: &mut Query, all: &mut Vec<String>) {
+        let Some(tags) = &self.tags else { return };
+        let mut tags: Vec<uuid::Uuid> = tags.iter().map(|id| id.0).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        if tags.is_empty() {
+            all.push("NOT EXISTS (SELECT FROM tag_asset ta WHERE ta.asset_id = a.id)".into());
+            return;
+        }
+        let count = tags.len() as i64;
+        let (ids, count) = (query.bind(tags), query.bind(count));
+        all.push(format!("a.id IN {}", tagged(&ids, &count)));
+    }
+}
+
+/// The assets that have each of the tags `$ids`, of which there are `$count`, or one below it.
+pub(crate) fn tagged(ids: &str, count: &str) -> String {
+    format!(
+        "(SELECT ta.asset_id FROM tag r JOIN tag t ON t.owner_id = r.owner_id
+            AND (t.id = r.id OR starts_with(t.value, r.value || '/'))
+         JOIN tag_asset ta ON ta.tag_id = t.id WHERE r.id = ANY({ids})
+         GROUP BY ta.asset_id HAVING count(DISTINCT r.id) = {count})"
+    )
 }
 
 /// A LIKE pattern that finds `part` anywhere, as it is.

@@ -43,6 +43,19 @@ impl Store {
         Ok(client.execute(&statement, &[&asset.0, &half_vector(embedding)]).await? == 1)
     }
 
+    /// Assets that have a vector, in order of their ids.
+    pub async fn embedded(&self, space: &Space, after: Option<AssetId>, limit: i64) -> Result<Vec<AssetId>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SELECT asset_id FROM {} WHERE asset_id > coalesce($1, '00000000-0000-0000-0000-000000000000')
+             ORDER BY asset_id LIMIT $2",
+            space.table()
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&after.map(|id| id.0), &limit]).await?;
+        Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())
+    }
+
     pub async fn embedding(&self, space: &Space, asset: AssetId) -> Result<Option<Vec<f32>>> {
         let client = self.client().await?;
         let sql = format!("SELECT embedding FROM {} WHERE asset_id = $1", space.table());

@@ -1,0 +1,22 @@
+//! Places: where photos were taken, and what is near.
+
+use media::Place;
+use store::accounts::User;
+use store::map::{Marker, MarkerFilter};
+
+use crate::{Gallery, GalleryError, Result};
+
+impl Gallery {
+    /// The assets of this user that have coordinates.
+    pub async fn markers(&self, user: &User, filter: &MarkerFilter) -> Result<Vec<Marker>> {
+        Ok(self.store().markers(user.id, filter).await?)
+    }
+
+    /// The place that is near these coordinates, in degrees.
+    pub async fn place_at(&self, latitude: f64, longitude: f64) -> Result<Option<Place>> {
+        // The first search reads a list of the world's towns: not on a thread that serves others.
+        tokio::task::spawn_blocking(move || media::place(latitude, longitude))
+            .await
+            .map_err(|error| GalleryError::Invalid(format!("no place can be found: {error}")))
+    }
+}
