@@ -1,8 +1,10 @@
 //! HTTP in the shape of Immich's API. The only room that knows axum and status codes.
 
+mod admin_users;
 mod api_keys;
 mod assets;
 mod auth;
+mod config;
 mod cookies;
 mod error;
 mod extract;
@@ -11,6 +13,8 @@ mod jobs;
 mod latent;
 mod linger;
 mod metrics;
+mod notifications;
+mod openapi;
 mod operate;
 mod people;
 mod permissions;
@@ -22,8 +26,10 @@ mod routes;
 mod search;
 mod serve;
 mod server;
+mod sessions;
 mod storage;
 mod sync;
+mod system;
 mod timeline;
 mod trash;
 mod users;
@@ -53,6 +59,7 @@ pub use error::ApiError;
 pub use permissions::PERMISSIONS;
 pub use routes::{Access, Operation};
 pub use serve::serve;
+pub use server::version_text;
 
 /// A JSON body is no photo.
 const JSON_LIMIT: usize = 4 << 20;
@@ -66,6 +73,8 @@ pub struct ApiState {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Behind TLS, so that cookies are marked `Secure`.
     pub secure_cookies: bool,
+    /// What of Immich's configuration stands in the operator's settings: a part of AdminConfigDto.
+    pub config: Arc<Value>,
 }
 
 /// What the job commands need of the pipelines, which are not below this room.
@@ -110,7 +119,12 @@ fn routes() -> Routes {
     Routes::new()
         .merge(server::routes())
         .merge(auth::routes())
+        .merge(sessions::routes())
         .merge(users::routes())
+        .merge(admin_users::routes())
+        .merge(notifications::routes())
+        .merge(config::routes())
+        .merge(system::routes())
         .merge(api_keys::routes())
         .merge(assets::routes())
         .merge(timeline::routes())
@@ -123,6 +137,7 @@ fn routes() -> Routes {
         .merge(queues::routes())
         .merge(pipelines::routes())
         .merge(latent::routes())
+        .merge(openapi::routes())
         .merge(storage::routes())
 }
 

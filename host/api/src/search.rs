@@ -36,7 +36,7 @@ async fn search_assets(State(state): State<ApiState>, auth: Auth, Json(body): Js
     let user = auth.user();
     let (page, size) = body.page(250)?;
     let order = if body.order == Some(Direction::Asc) { Order::OldestFirst } else { Order::NewestFirst };
-    let found = state.gallery.search().metadata(&body.filter(user.id)?, order, page, size).await?;
+    let found = state.gallery.search().metadata(&body.filter(user)?, order, page, size).await?;
     body.answer(&state, &found).await
 }
 
@@ -49,14 +49,14 @@ async fn search_smart(State(state): State<ApiState>, auth: Auth, Json(body): Jso
         (None, Some(text)) => Wanted::Words { text: text.to_owned(), language: body.language.clone() },
         (None, None) => return Err(ApiError::bad_request("Either `query` or `queryAssetId` must be set")),
     };
-    let found = state.gallery.search().smart(&wanted, &body.filter(user.id)?, page, size).await?;
+    let found = state.gallery.search().smart(&wanted, &body.filter(user)?, page, size).await?;
     body.answer(&state, &found).await
 }
 
 async fn search_random(State(state): State<ApiState>, auth: Auth, Json(body): Json<Body>) -> Result<Answer<Value>> {
     let user = auth.user();
     let (_, size) = body.page(250)?;
-    let found = state.gallery.search().metadata(&body.filter(user.id)?, Order::Random, 1, size).await?;
+    let found = state.gallery.search().metadata(&body.filter(user)?, Order::Random, 1, size).await?;
     Ok(Answer(body.items(&state, &found).await?.into()))
 }
 
@@ -69,7 +69,7 @@ async fn search_large_assets(
     let mut body = body::from_query(query.as_deref().unwrap_or(""))?;
     body.with_exif = true;
     let (_, size) = body.page(250)?;
-    let found = state.gallery.search().metadata(&body.filter(user.id)?, Order::LargestFirst, 1, size).await?;
+    let found = state.gallery.search().metadata(&body.filter(user)?, Order::LargestFirst, 1, size).await?;
     Ok(Answer(body.items(&state, &found).await?.into()))
 }
 
@@ -79,7 +79,7 @@ async fn search_asset_statistics(
     Json(body): Json<Body>,
 ) -> Result<Answer<Value>> {
     let user = auth.user();
-    Ok(Answer(json!({ "total": state.gallery.search().count(&body.filter(user.id)?).await? })))
+    Ok(Answer(json!({ "total": state.gallery.search().count(&body.filter(user)?).await? })))
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,8 @@ use gallery::TimelineFilter;
 use jiff::civil;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{UserId, Visibility};
+use store::accounts::User;
+use types::Visibility;
 
 use crate::ApiState;
 use crate::error::{ApiError, Result};
@@ -64,7 +65,8 @@ struct Filter {
 }
 
 impl Filter {
-    fn read(&self, owner: UserId) -> Result<TimelineFilter> {
+    fn read(&self, user: &User) -> Result<TimelineFilter> {
+        let owner = user.id;
         let unknown =
             [("albumId", &self.album_id), ("personId", &self.person_id), ("tagId", &self.tag_id), ("bbox", &self.bbox)];
         if let Some((name, _)) = unknown.into_iter().find(|(_, value)| value.is_some()) {
@@ -73,7 +75,7 @@ impl Filter {
         if self.user_id.as_ref().is_some_and(|id| *id != owner.to_string()) {
             return Err(ApiError::bad_request("Not found or no timeline.read access"));
         }
-        if self.visibility == Some(Visibility::Locked) {
+        if self.visibility == Some(Visibility::Locked) && !user.sees_locked {
             return Err(ApiError::elevation());
         }
         if self.order_by == Some(OrderBy::CreatedAt) {
@@ -96,7 +98,7 @@ async fn get_time_buckets(
     Query(query): Query<Filter>,
 ) -> Result<Answer<Value>> {
     let user = auth.user();
-    let buckets = state.gallery.time_buckets(&query.read(user.id)?).await?;
+    let buckets = state.gallery.time_buckets(&query.read(user)?).await?;
     Ok(Answer(buckets.iter().map(|(month, count)| json!({ "timeBucket": month, "count": count })).collect()))
 }
 
@@ -106,7 +108,7 @@ async fn get_time_bucket(
     Query(query): Query<Filter>,
 ) -> Result<impl IntoResponse> {
     let user = auth.user();
-    let filter = query.read(user.id)?;
+    let filter = query.read(user)?;
     let text = query.time_bucket.ok_or_else(|| ApiError::field("timeBucket", "is missing"))?;
     let month: civil::Date = text
         .get(..10)

@@ -28,9 +28,11 @@ pub struct Known {
 }
 
 impl Gallery {
-    /// An asset of this user.
+    /// An asset of this user; one in the locked folder only while that is open.
     pub async fn asset_of(&self, user: &User, id: AssetId) -> Result<Asset> {
-        let asset = self.store().asset(id).await?.filter(|asset| asset.owner == user.id);
+        let may =
+            |asset: &Asset| asset.owner == user.id && (user.sees_locked || asset.visibility != Visibility::Locked);
+        let asset = self.store().asset(id).await?.filter(may);
         asset.ok_or_else(|| GalleryError::no_access("asset.read"))
     }
 
@@ -42,7 +44,7 @@ impl Gallery {
             Rendition::Thumbnail => (self.store().derivative(id, "thumbnail").await?, "asset.view"),
         };
         match file {
-            Some(file) if file.owner == user.id => Ok(file),
+            Some(file) if file.owner == user.id && (user.sees_locked || !file.is_locked) => Ok(file),
             Some(_) => Err(GalleryError::no_access(permission)),
             // Either not ours, or not generated yet: only its owner may know which.
             None => {
@@ -171,7 +173,8 @@ impl Gallery {
     }
 
     pub(crate) async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
-        let owned: HashSet<AssetId> = self.store().owned(user.id, ids).await?.into_iter().collect();
+        let owned = self.store().owned(user.id, ids, user.sees_locked).await?;
+        let owned: HashSet<AssetId> = owned.into_iter().collect();
         if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
     }
 }

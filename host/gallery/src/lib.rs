@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod assets;
+pub mod config;
 pub mod corrections;
 mod dates;
 pub mod error;
@@ -10,17 +11,23 @@ pub mod facts;
 pub mod failpoint;
 pub mod ingest;
 pub mod moving;
+pub mod notifications;
 pub mod people;
+pub mod pin;
 pub mod plugins;
+pub mod preferences;
+mod profile;
 mod queues;
 pub mod search;
+pub mod sessions;
 mod sweeper;
 pub mod timeline;
 pub mod trash;
 pub mod uploads;
+pub mod users;
 pub mod videos;
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -93,6 +100,8 @@ struct Inner {
     events: EventBus,
     /// Sessions and keys by the hash of their token, for seconds: every request asks.
     identities: Cache<[u8; 32], accounts::Identity>,
+    /// Counts how often they were forgotten.
+    forgotten: AtomicU64,
     /// Attempts to sign in, by address and e-mail.
     attempts: Cache<String, Arc<AtomicU32>>,
     /// Passwords are hashed on as many cores as there are: each costs 19 MiB.
@@ -113,6 +122,7 @@ impl Gallery {
             parts,
             events,
             identities,
+            forgotten: AtomicU64::new(0),
             attempts,
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             searches: search::Searches::default(),

@@ -150,8 +150,10 @@ impl Gallery {
 
     /// What a player gets: what was made for playback, or the original. With its media type.
     pub async fn playback_of(&self, user: &User, id: AssetId) -> Result<(StoredFile, String)> {
-        let asset = self.store().asset(id).await?.filter(|asset| asset.owner == user.id);
-        let asset = asset.ok_or_else(|| GalleryError::no_access("asset.view"))?;
+        let asset = self.asset_of(user, id).await.map_err(|error| match error {
+            GalleryError::Invalid(_) => GalleryError::no_access("asset.view"),
+            other => other,
+        })?;
         if let Some(file) = self.store().derivative(id, ENCODED).await? {
             let extension = file.location.rsplit('.').next().unwrap_or("");
             let kind = match Container::parse(extension) {
@@ -237,7 +239,7 @@ impl Gallery {
         match committed {
             Committed::Created => Ok(Some(id)),
             Committed::Duplicate(id) => Ok(Some(id)),
-            Committed::IntentLost => Ok(None),
+            Committed::IntentLost | Committed::OwnerGone => Ok(None),
             Committed::QuotaExceeded => {
                 Err(GalleryError::Invalid("the quota has no room for the video that this photo holds".into()))
             }

@@ -146,6 +146,9 @@ impl Feeder {
         let Some(_turn) = self.gallery.store().turn("housekeeping").await? else { return Ok(()) };
         self.gallery.sweep().await?;
         self.gallery.empty_old_trash().await?;
+        self.gallery.remove_accounts().await?;
+        self.gallery.forget_old_notifications().await?;
+        self.store().delete_expired_sessions(self.gallery.now()).await?;
         let names: Vec<String> = self.pipelines.all().iter().map(|pipeline| pipeline.name.clone()).collect();
         self.store().forget_deleted_of_others(&names).await?;
         Ok(())

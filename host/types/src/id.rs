@@ -76,4 +76,6 @@ ids! {
     JobId,
     /// A run of a pipeline over many assets.
     RunId,
+    /// Something that a user is told.
+    NotificationId,
 }

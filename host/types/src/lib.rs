@@ -9,4 +9,6 @@ pub mod wire;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use entity::{AssetType, Job, JobKind, Priority, QueueName, Visibility};
 pub use finding::{DetectedFace, Point, Rect, Size};
-pub use id::{ApiKeyId, AssetId, FaceId, IntentId, JobId, ParseIdError, PersonId, RunId, SessionId, UserId};
+pub use id::{
+    ApiKeyId, AssetId, FaceId, IntentId, JobId, NotificationId, ParseIdError, PersonId, RunId, SessionId, UserId,
+};

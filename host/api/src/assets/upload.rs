@@ -158,9 +158,6 @@ impl Form {
             }
             "visibility" if !text.is_empty() => {
                 self.visibility = text.parse().map_err(|why: String| ApiError::field(name, why))?;
-                if self.visibility == Visibility::Locked {
-                    return Err(ApiError::elevation());
-                }
             }
             // Clients of version 2 send "0:00:01.000000"; what is no number is unknown.
             "duration" => self.duration_ms = text.parse().ok().filter(|ms| *ms >= 0),
