@@ -202,3 +202,23 @@ async fn a_logout_and_a_deleted_key_end_the_sockets_that_came_with_them() {
     let id = staying.uploaded("a.jpg", photos::jpeg(1)).await;
     assert_eq!(event(&mut stays, "on_upload_success").await["id"], id.as_str(), "the other session hears on");
 }
+
+#[tokio::test]
+async fn tells_of_news_of_ended_sessions_of_users_who_are_gone_and_of_the_configuration() {
+    let app = TestApp::start().await;
+    let ann = app.sign_up().await;
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
+    let (mut anns, mut bobs) = (connect(&ann).await, connect(&bob).await);
+    let news = serde_json::json!({ "userId": bob.user_id, "title": "Hello" });
+    let told = ann.post("/admin/notifications", &news).await.ok();
+    assert_eq!(event(&mut bobs, "on_notification").await, told);
+    let mut config = ann.get("/system-config").await.ok();
+    config["trash"]["days"] = 9.into();
+    ann.put("/system-config", &config).await.ok();
+    event(&mut bobs, "on_config_update").await;
+    let session = bob.get("/sessions").await.ok()[0]["id"].clone();
+    ann.delete(&format!("/admin/users/{}", bob.user_id), &serde_json::json!({ "force": true })).await.ok();
+    assert_eq!(event(&mut bobs, "on_session_delete").await, session);
+    assert!(is_closed(&mut bobs).await);
+    assert_eq!(event(&mut anns, "on_user_delete").await, bob.user_id.as_str());
+}

@@ -64,7 +64,8 @@ async fn get_server_version() -> Answer<Value> {
 async fn get_server_features(State(state): State<ApiState>) -> Answer<Value> {
     let plugins = state.gallery.plugins();
     Answer(json!({
-        "configFile": true,
+        // The page of Immich lets nobody change anything where this is true; some of it can be (config.rs).
+        "configFile": false,
         "duplicateDetection": false,
         "email": false,
         "facialRecognition": plugins.face_detector.is_some(),

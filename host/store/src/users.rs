@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 use types::{AssetId, IntentId, SessionId, UserId};
 
 use crate::accounts::{USER, User, user};
+use crate::faces::lock_people;
 use crate::intents::{not_garbage, to_garbage};
 use crate::sessions::end_sessions;
 use crate::{Result, Store};
@@ -341,6 +342,7 @@ impl Store {
     pub async fn remove_user(&self, id: UserId) -> Result<bool> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        lock_people(&transaction, id.0).await?;
         let statement = transaction
             .prepare_cached("SELECT profile_location FROM app_user WHERE id = $1 AND is_removing FOR UPDATE")
             .await?;

@@ -144,7 +144,11 @@ impl Form {
             return Ok(());
         }
         let text = String::from_utf8(text).map_err(|_| ApiError::field(name.as_str(), "is not UTF-8"))?;
-        self.text(&name, text.trim())
+        self.text(&name, text.trim())?;
+        if self.visibility == Visibility::Locked && !user.sees_locked {
+            return Err(ApiError::elevation());
+        }
+        Ok(())
     }
 
     /// Fields of older clients (deviceAssetId, deviceId, fileSize, ...) are dropped.
