@@ -2,6 +2,7 @@
 //! A new operation fails here until [`call`] knows how it is called.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use api::{Access, Operation};
 use reqwest::{Method, StatusCode};
@@ -393,9 +394,9 @@ async fn a_key_with_the_permission_of_an_operation_and_no_other_may_call_it() {
     for operation in protected() {
         let (Access::User(permission) | Access::Admin(permission)) = operation.access else { continue };
         for (who, client) in [("ann", &ann.client), ("bob", &bob)] {
-            if !keys.contains_key(&(who, permission)) {
+            if let Entry::Vacant(missing) = keys.entry((who, permission)) {
                 let made = client.post("/api-keys", &json!({ "permissions": [permission] })).await.ok();
-                keys.insert((who, permission), made["secret"].as_str().unwrap().to_owned());
+                missing.insert(made["secret"].as_str().unwrap().to_owned());
             }
         }
     }

@@ -104,7 +104,7 @@ struct Inner {
     forgotten: AtomicU64,
     /// Attempts to sign in, by address and e-mail.
     attempts: Cache<String, Arc<AtomicU32>>,
-    /// Passwords are hashed on as many cores as there are: each costs 19 MiB.
+    /// Passwords are hashed, and pictures of users decoded, on as many cores as there are: each costs 19 MiB and more.
     hashing: Semaphore,
     searches: search::Searches,
     plugins: RwLock<Plugins>,

@@ -20,10 +20,13 @@ impl Gallery {
     /// # Errors
     /// It cannot be decoded.
     pub async fn set_profile_image(&self, user: UserId, image: Bytes) -> Result<User> {
+        // A decoded picture is large: as many at once as there are cores.
+        let permit = self.0.hashing.acquire().await.map_err(std::io::Error::other)?;
         let jpeg = tokio::task::spawn_blocking(move || cut(&image))
             .await
             .map_err(|error| GalleryError::Io(std::io::Error::other(error)))?
             .map_err(|error| GalleryError::Invalid(format!("file cannot be used as a picture: {error}")))?;
+        drop(permit);
         let sha256: [u8; 32] = Sha256::digest(&jpeg).into();
         let object = Object {
             key: user.to_string(),

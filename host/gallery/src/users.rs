@@ -99,8 +99,8 @@ impl Gallery {
         changes.name.as_deref().map(check_name).transpose()?;
         changes.password.as_deref().map(check_password).transpose()?;
         check_quota(changes.quota_bytes.flatten())?;
-        changes.storage_label.iter().flatten().map(|label| check_label(label)).collect::<Result<()>>()?;
-        changes.pin.iter().flatten().map(|pin| check_pin(pin)).collect::<Result<()>>()?;
+        changes.storage_label.iter().flatten().try_for_each(|label| check_label(label))?;
+        changes.pin.iter().flatten().try_for_each(|pin| check_pin(pin))?;
         if admin.id == id && changes.is_admin == Some(false) {
             return Err(GalleryError::Invalid("Admin status can only be changed by another admin".into()));
         }

@@ -1,7 +1,7 @@
 //! Pictures of users.
 
 use axum::Json as Answer;
-use axum::extract::{DefaultBodyLimit, Multipart, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, post};
@@ -34,7 +34,10 @@ pub fn routes() -> Routes {
 }
 
 /// A form with one part, `file`.
-async fn create_profile_image(State(state): State<ApiState>, auth: Auth, mut form: Multipart) -> Result<Response> {
+async fn create_profile_image(State(state): State<ApiState>, auth: Auth, request: Request) -> Result<Response> {
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))?;
     let unread = |error: axum::extract::multipart::MultipartError| ApiError::new(error.status(), error.body_text());
     while let Some(field) = form.next_field().await.map_err(unread)? {
         if field.name() != Some("file") {
