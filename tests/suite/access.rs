@@ -1,6 +1,9 @@
 //! Who may call what: every operation of the table, by nobody, by somebody else, by one who is no administrator, and by a key.
 //! A new operation fails here until [`call`] knows how it is called.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use api::{Access, Operation};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -22,10 +25,14 @@ struct Ann {
     link: String,
     activity: String,
     things: Things,
+    session: String,
+    notification: String,
+    /// Another user, for what administrators do.
+    carol: String,
 }
 
 /// Words that stand in Ann's data and that nobody sends.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "somebody.jpg",
     "Aunt Secret",
     "behind the house",
@@ -33,6 +40,7 @@ const SECRETS: [&str; 7] = [
     "main:library/admin",
     "Ann's secret album",
     "Ann's tag",
+    "Ann alone is told",
 ];
 
 async fn ann(app: &TestApp) -> Ann {
@@ -49,9 +57,16 @@ async fn ann(app: &TestApp) -> Ann {
     let key = client.post("/api-keys", &json!({ "name": "Ann's key", "permissions": ["all"] })).await.ok();
     let run = client.post("/latent/pipelines/ingest/run", &json!({})).await.ok();
     let run = run["id"].as_str().unwrap().to_owned();
+    let told = json!({ "userId": client.user_id, "title": "Ann alone is told" });
+    let notification = client.post("/admin/notifications", &told).await.ok()["id"].as_str().unwrap().to_owned();
+    let session = client.get("/sessions").await.ok()[0]["id"].as_str().unwrap().to_owned();
+    let carol = json!({ "email": "carol@example.org", "name": "Carol", "password": "correct horse" });
+    let carol = client.post("/admin/users", &carol).await.ok()["id"].as_str().unwrap().to_owned();
+    client.put("/server/license", &license()).await.ok();
+    client.put("/users/me/license", &license()).await.ok();
     let key = key["id"].as_str().unwrap().to_owned();
     let [album, link, activity] = shares(&client, &asset).await;
-    Ann { client, asset, trashed, person, face, key, run, album, link, activity, things }
+    Ann { client, asset, trashed, person, face, key, run, album, link, activity, things, session, notification, carol }
 }
 
 /// An album with a comment, and a link to it; their ids.
@@ -65,9 +80,14 @@ async fn shares(client: &Client, asset: &str) -> [String; 3] {
     [album, id(link), id(activity)]
 }
 
+fn license() -> Value {
+    json!({ "licenseKey": "IMCL-0000-1111-2222-3333-4444-5555-6666-7777", "activationKey": "abc" })
+}
+
 /// How an operation is called to get at Ann's: path with query, and body.
 fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
     let known = of_oneself(operation.id)
+        .or_else(|| of_accounts(operation.id, ann))
         .or_else(|| of_assets(operation.id, ann))
         .or_else(|| of_people(operation.id, ann))
         .or_else(|| of_searches(operation.id, ann))
@@ -90,6 +110,10 @@ fn call(operation: &Operation, ann: &Ann) -> (String, Value) {
         _ if operation.path.starts_with("/activities/") => &ann.activity,
         _ if operation.path.starts_with("/partners/") => &ann.client.user_id,
         _ if operation.path.starts_with("/api-keys/") => &ann.key,
+        _ if operation.path.starts_with("/sessions/") => &ann.session,
+        _ if operation.path.starts_with("/notifications/") => &ann.notification,
+        _ if operation.path.starts_with("/users/") => &ann.client.user_id,
+        _ if operation.path.starts_with("/admin/users/") => &ann.carol,
         _ => ann.things.id_of(operation.path).unwrap_or(&ann.asset),
     };
     let name = if operation.id == "runPipeline" { "ingest" } else { "thumbnailGeneration" };
@@ -149,6 +173,71 @@ fn of_oneself(id: &str) -> Option<(String, Value)> {
         "createApiKey" => json!({ "permissions": ["asset.read"] }),
         "runQueueCommandLegacy" => json!({ "command": "resume" }),
         "runPipeline" => json!({ "dryRun": true }),
+        _ => return None,
+    };
+    Some((String::new(), body))
+}
+
+/// Accounts, sessions, and what an administrator sets.
+fn of_accounts(id: &str, ann: &Ann) -> Option<(String, Value)> {
+    let body = match id {
+        "getSessions"
+        | "createSession"
+        | "deleteAllSessions"
+        | "deleteSession"
+        | "updateSession"
+        | "lockSession"
+        | "lockAuthSession"
+        | "getUser"
+        | "getProfileImage"
+        | "createProfileImage"
+        | "deleteProfileImage"
+        | "getUserOnboarding"
+        | "deleteUserOnboarding"
+        | "getUserLicense"
+        | "deleteUserLicense"
+        | "searchUsersAdmin"
+        | "getUserAdmin"
+        | "deleteUserAdmin"
+        | "restoreUserAdmin"
+        | "getUserSessionsAdmin"
+        | "getUserPreferencesAdmin"
+        | "getUserStatisticsAdmin"
+        | "getApiKey"
+        | "rotateApiKey"
+        | "getNotifications"
+        | "getNotification"
+        | "deleteNotification"
+        | "getServerLicense"
+        | "deleteServerLicense"
+        | "getVersionCheck"
+        | "getVersionCheckState"
+        | "getApkLinks"
+        | "getStorageTemplateOptions"
+        | "getAdminOnboarding"
+        | "getReverseGeocodingState"
+        | "getConfig"
+        | "getConfigDefaults"
+        | "updateConfig"
+        | "getAdminConfig"
+        | "getAdminConfigDefaults"
+        | "updateAdminConfig"
+        | "getUserConfig"
+        | "getUserConfigDefaults" => json!({}),
+        "changePassword" => json!({ "password": "wrong", "newPassword": "correct horse" }),
+        "setupPinCode" => json!({ "pinCode": "no pin" }),
+        "changePinCode" => json!({ "pinCode": "123456", "newPinCode": "123457" }),
+        "resetPinCode" | "unlockAuthSession" => json!({ "pinCode": "123456" }),
+        "updateMyPreferences" | "updateUserPreferencesAdmin" => json!({ "tags": { "enabled": false } }),
+        "setUserOnboarding" | "updateAdminOnboarding" => json!({ "isOnboarded": true }),
+        "setUserLicense" | "setServerLicense" => license(),
+        "createUserAdmin" => json!({ "email": "dan@example.org", "name": "Dan", "password": "correct horse" }),
+        "updateUserAdmin" => json!({ "name": "Caroline" }),
+        "updateApiKey" => json!({ "name": "Stolen" }),
+        "updateNotification" => json!({ "readAt": "2024-03-15T12:00:00.000Z" }),
+        "updateNotifications" => json!({ "ids": [ann.notification], "readAt": "2024-03-15T12:00:00.000Z" }),
+        "deleteNotifications" => json!({ "ids": [ann.notification] }),
+        "createNotification" => json!({ "userId": ann.client.user_id, "title": "x" }),
         _ => return None,
     };
     Some((String::new(), body))
@@ -277,6 +366,11 @@ async fn state(ann: &Ann) -> Vec<Value> {
         format!("/albums/{}", ann.album),
         format!("/shared-links/{}", ann.link),
         format!("/activities?albumId={}", ann.album),
+        "/sessions".into(),
+        "/notifications".into(),
+        "/users/me".into(),
+        "/users/me/preferences".into(),
+        format!("/admin/users/{}", ann.carol),
     ] {
         answers.push(ann.client.get(&path).await.ok());
     }
@@ -316,7 +410,8 @@ async fn somebody_else_gets_no_data_and_changes_nothing() {
         for secret in SECRETS {
             assert!(!body.contains(secret), "{} tells Bob {secret:?}: {body}", operation.id);
         }
-        if operation.path.contains("{id}") {
+        // Users see who else there is.
+        if operation.path.contains("{id}") && operation.id != "getUser" {
             assert!(status.is_client_error(), "{}: {status} {body}", operation.id);
         }
         assert!(!status.is_server_error(), "{}: {status} {body}", operation.id);
@@ -363,6 +458,35 @@ async fn a_key_without_the_permission_gets_403_from_every_operation() {
     assert_eq!(state(&ann).await, before);
     let me = app.anonymous.request(Method::GET, "/api-keys/me").header("x-api-key", key).send().await.unwrap();
     assert_eq!(me.status(), StatusCode::OK, "a key may look at itself");
+}
+
+#[tokio::test]
+async fn a_key_with_the_permission_of_an_operation_and_no_other_may_call_it() {
+    let app = TestApp::start().await;
+    let ann = ann(&app).await;
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
+    let mut keys = BTreeMap::new();
+    for operation in protected() {
+        let (Access::User(permission) | Access::Admin(permission)) = operation.access else { continue };
+        for (who, client) in [("ann", &ann.client), ("bob", &bob)] {
+            if let Entry::Vacant(missing) = keys.entry((who, permission)) {
+                let made = client.post("/api-keys", &json!({ "permissions": [permission] })).await.ok();
+                missing.insert(made["secret"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    for operation in protected() {
+        let (Access::User(permission) | Access::Admin(permission)) = operation.access else { continue };
+        if let Access::Admin(_) = operation.access {
+            // A key may at most what its user may.
+            let (status, body) = send(&app.anonymous, &operation, &ann, Some(&keys[&("bob", permission)])).await;
+            assert_eq!((status, &*body), (StatusCode::FORBIDDEN, r#"{"message":"Forbidden"}"#), "{}", operation.id);
+        }
+        let (status, body) = send(&app.anonymous, &operation, &ann, Some(&keys[&("ann", permission)])).await;
+        assert_ne!(status, StatusCode::UNAUTHORIZED, "{}: {body}", operation.id);
+        assert!(!body.contains("Missing required permission"), "{}: {body}", operation.id);
+        assert!(!status.is_server_error(), "{}: {status} {body}", operation.id);
+    }
 }
 
 #[tokio::test]

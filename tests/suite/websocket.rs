@@ -217,3 +217,23 @@ async fn those_who_have_an_album_hear_that_it_changes() {
     ann.delete(&format!("/albums/{album}/user/{}", bob.user_id), &serde_json::json!({})).await.ok();
     assert_eq!(event(&mut socket, "on_album_update").await, album.as_str());
 }
+
+#[tokio::test]
+async fn tells_of_news_of_ended_sessions_of_users_who_are_gone_and_of_the_configuration() {
+    let app = TestApp::start().await;
+    let ann = app.sign_up().await;
+    let bob = app.anonymous.beside(&app.running.gallery, "Bob").await;
+    let (mut anns, mut bobs) = (connect(&ann).await, connect(&bob).await);
+    let news = serde_json::json!({ "userId": bob.user_id, "title": "Hello" });
+    let told = ann.post("/admin/notifications", &news).await.ok();
+    assert_eq!(event(&mut bobs, "on_notification").await, told);
+    let mut config = ann.get("/system-config").await.ok();
+    config["trash"]["days"] = 9.into();
+    ann.put("/system-config", &config).await.ok();
+    event(&mut bobs, "on_config_update").await;
+    let session = bob.get("/sessions").await.ok()[0]["id"].clone();
+    ann.delete(&format!("/admin/users/{}", bob.user_id), &serde_json::json!({ "force": true })).await.ok();
+    assert_eq!(event(&mut bobs, "on_session_delete").await, session);
+    assert!(is_closed(&mut bobs).await);
+    assert_eq!(event(&mut anns, "on_user_delete").await, bob.user_id.as_str());
+}

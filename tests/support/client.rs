@@ -80,7 +80,7 @@ impl Client {
         other
     }
 
-    async fn log_in_as(&mut self, email: &str) {
+    pub async fn log_in_as(&mut self, email: &str) {
         let login = self.post("/auth/login", &json!({ "email": email, "password": "correct horse" })).await.ok();
         self.token = login["accessToken"].as_str().map(str::to_owned);
         self.user_id = login["userId"].as_str().unwrap_or("").to_owned();
@@ -162,6 +162,11 @@ impl Client {
     pub fn uploaded(&self, name: &str, bytes: impl Into<Vec<u8>>) -> impl Future<Output = String> {
         let (name, bytes) = (name.to_owned(), bytes.into());
         async move { self.upload(&name, bytes).await.ok()["id"].as_str().unwrap().to_owned() }
+    }
+
+    pub async fn set_profile_image(&self, bytes: impl Into<Vec<u8>>) -> Answer {
+        let form = Form::new().part("file", Part::bytes(bytes.into()).file_name("me.jpg"));
+        self.answer(self.request(Method::POST, "/users/profile-image").multipart(form)).await
     }
 
     /// Waits until all steps of an asset have ended, and gives it.

@@ -20,6 +20,9 @@ pub fn routes() -> Routes {
         .get("/api-keys", "getApiKeys", Access::User("apiKey.read"), get_api_keys)
         .post("/api-keys", "createApiKey", Access::User("apiKey.create"), create_api_key)
         .get("/api-keys/me", "getMyApiKey", Access::SignedIn, get_my_api_key)
+        .get("/api-keys/{id}", "getApiKey", Access::User("apiKey.read"), get_api_key)
+        .put("/api-keys/{id}", "updateApiKey", Access::User("apiKey.update"), update_api_key)
+        .post("/api-keys/{id}/rotate", "rotateApiKey", Access::User("apiKey.rotate"), rotate_api_key)
         .delete("/api-keys/{id}", "deleteApiKey", Access::User("apiKey.delete"), delete_api_key)
 }
 
@@ -51,19 +54,60 @@ async fn create_api_key(
     Json(body): Json<Create>,
 ) -> Result<(StatusCode, Answer<Value>)> {
     let user = auth.user();
-    // A key must not make a key that may more than itself.
-    for permission in &body.permissions {
+    check_permissions(&auth, &body.permissions)?;
+    let name = body.name.as_deref().unwrap_or("API Key");
+    let (key, secret) = state.gallery.create_api_key(user.id, name, &body.permissions).await?;
+    Ok((StatusCode::CREATED, Answer(with_secret(&key, &secret))))
+}
+
+fn with_secret(key: &ApiKey, secret: &str) -> Value {
+    let mut answer = json(key);
+    answer["secret"] = secret.into();
+    answer["apiKey"] = json(key);
+    answer
+}
+
+/// A key must not make a key that may more than itself.
+fn check_permissions(auth: &Auth, permissions: &[String]) -> Result<()> {
+    for permission in permissions {
         if !PERMISSIONS.contains(&permission.as_str()) {
             return Err(ApiError::field("permissions", format!("{permission:?} is no permission")));
         }
         auth.0.may(permission)?;
     }
-    let name = body.name.as_deref().unwrap_or("API Key");
-    let (key, secret) = state.gallery.create_api_key(user.id, name, &body.permissions).await?;
-    let mut answer = json(&key);
-    answer["secret"] = secret.into();
-    answer["apiKey"] = json(&key);
-    Ok((StatusCode::CREATED, Answer(answer)))
+    Ok(())
+}
+
+async fn get_api_key(State(state): State<ApiState>, auth: Auth, Id(id): Id<ApiKeyId>) -> Result<Answer<Value>> {
+    Ok(Answer(json(&state.gallery.api_key_of(auth.user().id, id).await?)))
+}
+
+#[derive(Deserialize)]
+struct Update {
+    name: Option<String>,
+    permissions: Option<Vec<String>>,
+}
+
+async fn update_api_key(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Id(id): Id<ApiKeyId>,
+    Json(body): Json<Update>,
+) -> Result<Answer<Value>> {
+    check_permissions(&auth, body.permissions.as_deref().unwrap_or_default())?;
+    let (name, permissions) = (body.name.as_deref(), body.permissions.as_deref());
+    Ok(Answer(json(&state.gallery.update_api_key(auth.user().id, id, name, permissions).await?)))
+}
+
+async fn rotate_api_key(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Id(id): Id<ApiKeyId>,
+) -> Result<(StatusCode, Answer<Value>)> {
+    // The secret of a key that may more is not for one that may less.
+    check_permissions(&auth, &state.gallery.api_key_of(auth.user().id, id).await?.permissions)?;
+    let (key, secret) = state.gallery.rotate_api_key(auth.user().id, id).await?;
+    Ok((StatusCode::CREATED, Answer(with_secret(&key, &secret))))
 }
 
 async fn get_my_api_key(auth: Auth) -> Result<Answer<Value>> {

@@ -187,9 +187,6 @@ impl Changes {
         if self.rating.flatten().is_some_and(|rating| !(-1..=5).contains(&rating)) {
             return Err(ApiError::field("rating", "must be -1 to 5"));
         }
-        if self.visibility == Some(Visibility::Locked) {
-            return Err(ApiError::elevation());
-        }
         let correction = Correction {
             when: self.when()?,
             time_zone: self.time_zone.as_deref().map(time_zone).transpose()?,
@@ -248,7 +245,8 @@ async fn update_asset(
 ) -> Result<Answer<Value>> {
     let user = auth.user();
     change(&state, user, &[id], body).await?;
-    whole(&state, Viewer::User(user), id).await
+    // Whoever has just locked it away sees that it is: the page of Immich asks for no PIN code to do that.
+    whole(&state, Viewer::User(&User { sees_locked: true, ..user.clone() }), id).await
 }
 
 #[derive(Deserialize)]
@@ -296,6 +294,9 @@ async fn get_asset_statistics(
     Query(query): Query<Statistics>,
 ) -> Result<Answer<Value>> {
     let user = auth.user();
+    if query.visibility == Some(Visibility::Locked) && !user.sees_locked {
+        return Err(ApiError::elevation());
+    }
     let (images, videos) =
         state.gallery.statistics(user, query.visibility, query.is_favorite, query.is_trashed).await?;
     Ok(Answer(json!({ "images": images, "videos": videos, "total": images + videos })))

@@ -39,7 +39,7 @@ impl ApiError {
         }
     }
 
-    /// The locked folder is behind a PIN, and there is none yet.
+    /// The locked folder is behind a PIN code, which was not given in this session.
     pub fn elevation() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Elevated permission is required")
     }

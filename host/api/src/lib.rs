@@ -1,12 +1,14 @@
 //! HTTP in the shape of Immich's API. The only room that knows axum and status codes.
 
 mod activities;
+mod admin_users;
 mod albums;
 mod api_keys;
 mod asset_metadata;
 mod assets;
 mod auth;
 mod bulk;
+mod config;
 mod cookies;
 mod downloads;
 mod duplicates;
@@ -20,6 +22,8 @@ mod linger;
 mod map;
 mod memories;
 mod metrics;
+mod notifications;
+mod openapi;
 mod operate;
 mod partners;
 mod people;
@@ -32,10 +36,14 @@ mod routes;
 mod search;
 mod serve;
 mod server;
+mod sessions;
 mod shared_links;
 mod stacks;
 mod storage;
+mod storage;
 mod sync;
+mod sync;
+mod system;
 mod tags;
 mod timeline;
 mod trash;
@@ -67,6 +75,7 @@ pub use error::ApiError;
 pub use permissions::PERMISSIONS;
 pub use routes::{Access, Operation};
 pub use serve::serve;
+pub use server::version_text;
 
 /// A JSON body is no photo.
 const JSON_LIMIT: usize = 4 << 20;
@@ -80,6 +89,8 @@ pub struct ApiState {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Behind TLS, so that cookies are marked `Secure`.
     pub secure_cookies: bool,
+    /// What of Immich's configuration stands in the operator's settings: a part of AdminConfigDto.
+    pub config: Arc<Value>,
 }
 
 /// What the job commands need of the pipelines, which are not below this room.
@@ -125,7 +136,12 @@ fn routes() -> Routes {
     Routes::new()
         .merge(server::routes())
         .merge(auth::routes())
+        .merge(sessions::routes())
         .merge(users::routes())
+        .merge(admin_users::routes())
+        .merge(notifications::routes())
+        .merge(config::routes())
+        .merge(system::routes())
         .merge(api_keys::routes())
         .merge(assets::routes())
         .merge(timeline::routes())
@@ -138,6 +154,7 @@ fn routes() -> Routes {
         .merge(queues::routes())
         .merge(pipelines::routes())
         .merge(latent::routes())
+        .merge(openapi::routes())
         .merge(storage::routes())
         .merge(albums::routes())
         .merge(shared_links::routes())

@@ -8,6 +8,7 @@ use axum::{Json as Answer, Router};
 use serde_json::{Value, json};
 
 use crate::ApiState;
+use crate::error::Result;
 
 pub fn routes() -> Router<ApiState> {
     Router::new()
@@ -15,6 +16,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/.well-known/immich", get(well_known))
+        .route("/custom.css", get(custom_css))
 }
 
 /// 200 when a request can be served; otherwise 503 with what cannot.
@@ -27,6 +29,12 @@ async fn readyz(State(state): State<ApiState>) -> (StatusCode, String) {
 
 async fn metrics(State(state): State<ApiState>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (state.metrics)())
+}
+
+/// What an administrator adds to the look of Immich's page, which asks for it.
+async fn custom_css(State(state): State<ApiState>) -> Result<impl IntoResponse> {
+    let css = state.gallery.running_config().await?.custom_css;
+    Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], css))
 }
 
 /// The apps and the CLI find the API by it.

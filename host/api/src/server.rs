@@ -2,14 +2,18 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::StatusCode;
 use gallery::GalleryError;
+use gallery::preferences::no_license;
 use serde_json::{Value, json};
 use types::AssetType;
+use types::wire::iso;
 
-use crate::ApiState;
 use crate::error::Result;
-use crate::extract::Auth;
+use crate::extract::{Auth, Json};
 use crate::routes::{Access, Routes};
+use crate::users::License;
+use crate::{ApiState, system};
 
 /// The Immich whose API this is: the apps ask for sync types by it.
 const VERSION: (u32, u32, u32) = (3, 2, 2);
@@ -24,6 +28,18 @@ pub fn routes() -> Routes {
         .get("/server/storage", "getStorage", Access::User("server.storage"), get_storage)
         .get("/server/statistics", "getServerStatistics", Access::Admin("server.statistics"), get_server_statistics)
         .get("/server/media-types", "getSupportedMediaTypes", Access::Public, get_supported_media_types)
+        .get("/server/version-history", "getVersionHistory", Access::Public, get_version_history)
+        .get("/server/version-check", "getVersionCheck", Access::User("server.versionCheck"), get_version_check)
+        .get("/server/apk-links", "getApkLinks", Access::User("server.apkLinks"), get_apk_links)
+        .merge(license_routes())
+}
+
+fn license_routes() -> Routes {
+    let path = "/server/license";
+    Routes::new()
+        .get(path, "getServerLicense", Access::Admin("serverLicense.read"), get_server_license)
+        .put(path, "setServerLicense", Access::Admin("serverLicense.update"), set_server_license)
+        .delete(path, "deleteServerLicense", Access::Admin("serverLicense.delete"), delete_server_license)
 }
 
 async fn ping_server() -> Answer<Value> {
@@ -35,6 +51,11 @@ pub fn version() -> Value {
     json!({ "major": VERSION.0, "minor": VERSION.1, "patch": VERSION.2, "prerelease": null })
 }
 
+/// `3.2.2`
+pub fn version_text() -> String {
+    format!("{}.{}.{}", VERSION.0, VERSION.1, VERSION.2)
+}
+
 async fn get_server_version() -> Answer<Value> {
     Answer(version())
 }
@@ -43,7 +64,8 @@ async fn get_server_version() -> Answer<Value> {
 async fn get_server_features(State(state): State<ApiState>) -> Answer<Value> {
     let plugins = state.gallery.plugins();
     Answer(json!({
-        "configFile": true,
+        // The page of Immich lets nobody change anything where this is true; some of it can be (config.rs).
+        "configFile": false,
         "duplicateDetection": plugins.embedder.is_some(),
         "email": false,
         "facialRecognition": plugins.face_detector.is_some(),
@@ -64,27 +86,29 @@ async fn get_server_features(State(state): State<ApiState>) -> Answer<Value> {
 
 async fn get_server_config(State(state): State<ApiState>) -> Result<Answer<Value>> {
     let is_initialized = state.gallery.store().has_admin().await.map_err(GalleryError::from)?;
+    let is_onboarded = system::is_onboarded(&state).await?;
+    let config = state.gallery.running_config().await?;
     Ok(Answer(json!({
         "isInitialized": is_initialized,
-        "isOnboarded": is_initialized,
-        "externalDomain": "",
-        "loginPageMessage": "",
+        "isOnboarded": is_onboarded,
+        "externalDomain": config.external_domain,
+        "loginPageMessage": config.login_page_message,
         "maintenanceMode": false,
         "mapDarkStyleUrl": "",
         "mapLightStyleUrl": "",
         "minFaces": store::people::LISTED_FROM,
         "oauthButtonText": "",
-        "publicUsers": true,
-        "trashDays": 30,
-        "userDeleteDelay": 7,
+        "publicUsers": config.public_users,
+        "trashDays": config.trash_days,
+        "userDeleteDelay": config.user_delete_delay,
     })))
 }
 
-async fn get_about_info(_: Auth) -> Result<Answer<Value>> {
+async fn get_about_info(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
     Ok(Answer(json!({
-        "version": format!("v{}.{}.{}", VERSION.0, VERSION.1, VERSION.2),
+        "version": format!("v{}", version_text()),
         "versionUrl": "",
-        "licensed": false,
+        "licensed": state.gallery.server_license().await?.is_some(),
         "build": concat!("latent ", env!("CARGO_PKG_VERSION")),
     })))
 }
@@ -156,4 +180,48 @@ async fn get_supported_media_types() -> Answer<Value> {
     let dotted = |kind| media::extensions(kind).map(|extension| format!(".{extension}")).collect::<Vec<_>>();
     // The CLI sends an XMP file beside its photo.
     Answer(json!({ "image": dotted(AssetType::Image), "video": dotted(AssetType::Video), "sidecar": [".xmp"] }))
+}
+
+async fn get_version_history(State(state): State<ApiState>) -> Result<Answer<Value>> {
+    let versions = state.gallery.store().version_history().await.map_err(GalleryError::from)?;
+    let one = |id: String, version: &str, at| json!({ "id": id, "version": version, "createdAt": iso(at) });
+    Ok(Answer(versions.iter().map(|(id, version, at)| one(id.to_string(), version, *at)).collect()))
+}
+
+/// Nobody is asked for newer versions: a server at home does not call out by itself.
+pub fn version_check() -> Value {
+    json!({ "checkedAt": null, "releaseVersion": null })
+}
+
+async fn get_version_check(_: Auth) -> Answer<Value> {
+    Answer(version_check())
+}
+
+/// Where Immich publishes the app of this version for Android.
+async fn get_apk_links(_: Auth) -> Answer<Value> {
+    let release = format!("https://github.com/immich-app/immich/releases/download/v{}", version_text());
+    let link = |kind: &str| format!("{release}/app-{kind}release.apk");
+    Answer(json!({
+        "arm64v8a": link("arm64-v8a-"),
+        "armeabiv7a": link("armeabi-v7a-"),
+        "universal": link(""),
+        "x86_64": link("x86_64-"),
+    }))
+}
+
+async fn get_server_license(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
+    Ok(Answer(state.gallery.server_license().await?.ok_or_else(no_license)?))
+}
+
+async fn set_server_license(
+    State(state): State<ApiState>,
+    _: Auth,
+    Json(body): Json<License>,
+) -> Result<Answer<Value>> {
+    Ok(Answer(state.gallery.set_server_license(&body.license_key, &body.activation_key).await?))
+}
+
+async fn delete_server_license(State(state): State<ApiState>, _: Auth) -> Result<StatusCode> {
+    state.gallery.delete_server_license().await?;
+    Ok(StatusCode::NO_CONTENT)
 }

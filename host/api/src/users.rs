@@ -1,15 +1,22 @@
 //! Tag "Users".
 
+mod facts;
+pub mod preferences;
+mod profile;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::accounts::{User, UserChanges};
+use types::UserId;
 use types::wire::iso;
+
+pub use facts::{License, Onboarding};
 
 use crate::ApiState;
 use crate::error::Result;
-use crate::extract::{Auth, Json, present};
+use crate::extract::{Auth, Id, Json, present};
 use crate::routes::{Access, Routes};
 
 pub fn routes() -> Routes {
@@ -17,7 +24,16 @@ pub fn routes() -> Routes {
         .get("/users", "searchUsers", Access::User("user.read"), search_users)
         .get("/users/me", "getMyUser", Access::User("user.read"), get_my_user)
         .put("/users/me", "updateMyUser", Access::User("user.update"), update_my_user)
-        .get("/users/me/preferences", "getMyPreferences", Access::User("userPreference.read"), get_my_preferences)
+        .get("/users/{id}", "getUser", Access::User("user.read"), get_user)
+        .merge(preferences::routes())
+        .merge(facts::routes())
+        .merge(profile::routes())
+}
+
+/// Clients ask for the picture where this is not empty, and see by it when it is another.
+pub fn profile_image_path(user: &User) -> String {
+    let name = user.profile_location.as_deref().and_then(|location| location.rsplit(['/', ':']).next());
+    name.map(|name| format!("profile/{name}")).unwrap_or_default()
 }
 
 /// UserResponseDto.
@@ -27,38 +43,46 @@ pub fn json(user: &User) -> Value {
         "email": user.email,
         "name": user.name,
         "avatarColor": user.avatar_color,
-        "profileImagePath": "",
-        "profileChangedAt": iso(user.created_at),
+        "profileImagePath": profile_image_path(user),
+        "profileChangedAt": iso(user.profile_changed_at),
     })
 }
 
 /// UserAdminResponseDto.
 pub fn admin_json(user: &User) -> Value {
+    let status = match user.deleted_at {
+        _ if user.is_removing => "removing",
+        Some(_) => "deleted",
+        None => "active",
+    };
     json!({
         "id": user.id,
         "email": user.email,
         "name": user.name,
         "avatarColor": user.avatar_color,
-        "profileImagePath": "",
-        "profileChangedAt": iso(user.created_at),
+        "profileImagePath": profile_image_path(user),
+        "profileChangedAt": iso(user.profile_changed_at),
         "storageLabel": user.storage_label,
         "isAdmin": user.is_admin,
         "shouldChangePassword": user.should_change_password,
         "createdAt": iso(user.created_at),
         "updatedAt": iso(user.updated_at),
-        "deletedAt": null,
+        "deletedAt": user.deleted_at.map(iso),
         "oauthId": "",
         "clusterGroupId": user.id,
-        "license": null,
+        "license": user.license,
         "quotaSizeInBytes": user.quota_bytes,
         "quotaUsageInBytes": user.used_bytes,
-        "status": "active",
+        "status": status,
     })
 }
 
-async fn search_users(State(state): State<ApiState>, _: Auth) -> Result<Answer<Value>> {
-    let users = state.gallery.store().users().await.map_err(gallery::GalleryError::from)?;
-    Ok(Answer(users.iter().map(json).collect()))
+async fn search_users(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
+    Ok(Answer(state.gallery.users_seen_by(auth.user()).await?.iter().map(json).collect()))
+}
+
+async fn get_user(State(state): State<ApiState>, _: Auth, Id(id): Id<UserId>) -> Result<Answer<Value>> {
+    Ok(Answer(json(&state.gallery.user_of(id).await?)))
 }
 
 async fn get_my_user(State(state): State<ApiState>, auth: Auth) -> Result<Answer<Value>> {
@@ -80,7 +104,7 @@ struct UpdateMe {
 
 #[derive(Deserialize, Clone, Copy, Default)]
 #[serde(rename_all = "lowercase")]
-enum AvatarColor {
+pub enum AvatarColor {
     /// Also where somebody takes their colour away.
     #[default]
     Primary,
@@ -96,7 +120,7 @@ enum AvatarColor {
 }
 
 impl AvatarColor {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Primary => "primary",
             Self::Pink => "pink",
@@ -125,22 +149,4 @@ async fn update_my_user(
     };
     let user = state.gallery.update_me(id, changes, body.password.as_deref()).await?;
     Ok(Answer(admin_json(&user)))
-}
-
-/// The defaults: nothing of this can be changed yet.
-async fn get_my_preferences(_: Auth) -> Result<Answer<Value>> {
-    Ok(Answer(json!({
-        "albums": { "defaultAssetOrder": "desc" },
-        "cast": { "gCastEnabled": false },
-        "download": { "archiveSize": 4_294_967_296_u64, "includeEmbeddedVideos": false },
-        "emailNotifications": { "enabled": false, "albumInvite": false, "albumUpdate": false },
-        "folders": { "enabled": false, "sidebarWeb": false },
-        "memories": { "enabled": false, "sidebarWeb": false, "duration": 5 },
-        "people": { "enabled": false, "sidebarWeb": false, "minimumFaces": store::people::LISTED_FROM },
-        "purchase": { "showSupportBadge": false, "hideBuyButtonUntil": "2100-01-01T00:00:00.000Z" },
-        "ratings": { "enabled": true },
-        "recentlyAdded": { "sidebarWeb": false },
-        "sharedLinks": { "enabled": false, "sidebarWeb": false },
-        "tags": { "enabled": false, "sidebarWeb": false },
-    })))
 }

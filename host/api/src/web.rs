@@ -12,7 +12,7 @@ use crate::ApiState;
 struct Page;
 
 /// Nothing but our own files and our own server; `'self'` covers its websocket too. Thumbhashes are drawn as data addresses.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self'; \
+pub const POLICY: &str = "default-src 'self'; img-src 'self' data:; media-src 'self'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub fn routes() -> Router<ApiState> {

@@ -9,9 +9,10 @@ use socketioxide::extract::SocketRef;
 use socketioxide::layer::SocketIoLayer;
 use store::assets::Asset;
 use tokio::sync::broadcast::error::RecvError;
+use types::Visibility;
 
 use crate::extract::identify;
-use crate::{ApiState, assets, server, sync};
+use crate::{ApiState, assets, notifications, server, sync};
 
 /// The layer that takes the connections, and the task that feeds them.
 pub fn layer(state: &ApiState) -> (SocketIoLayer, impl Future<Output = ()> + Send + 'static) {
@@ -32,6 +33,7 @@ async fn connect(socket: SocketRef, state: ApiState) {
         Ok(identity) => {
             socket.join(identity.user.id.to_string());
             socket.join(means_room(&identity.means));
+            socket.join(EVERYBODY);
             let _ = socket.emit("on_server_version", &server::version());
         }
         Err(_) => {
@@ -40,6 +42,9 @@ async fn connect(socket: SocketRef, state: ApiState) {
         }
     }
 }
+
+/// The room of all who are signed in.
+const EVERYBODY: &str = "everybody";
 
 /// The room of those who came with this session or key, and leave with it.
 fn means_room(means: &Means) -> String {
@@ -55,7 +60,11 @@ async fn feed(io: SocketIo, gallery: Gallery) {
     loop {
         match events.recv().await {
             Ok(event) => {
-                let room = event.owner().to_string();
+                if let Event::AccountChanged { .. } | Event::SessionEnded { .. } | Event::ApiKeyDeleted { .. } = event {
+                    // It may have happened in another process.
+                    gallery.forget_identities();
+                }
+                let room = event.owner().map_or_else(|| EVERYBODY.to_owned(), |owner| owner.to_string());
                 for (name, payload) in messages(&gallery, &event).await {
                     if let Err(error) = io.to(room.clone()).emit(name, &payload).await {
                         tracing::debug!(%error, name, "Cannot tell all clients");
@@ -95,6 +104,10 @@ async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)
             None => Vec::new(),
         },
         Event::AssetUpdated { asset, .. } => match asset_of(gallery, *asset).await {
+            // Of what is locked away, not every session of its owner may know more.
+            Some(asset) if asset.visibility == Visibility::Locked => {
+                vec![("on_asset_hidden", asset.id.to_string().into())]
+            }
             Some(asset) => vec![("on_asset_update", assets::json(&asset))],
             None => Vec::new(),
         },
@@ -111,7 +124,15 @@ async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)
             None => Vec::new(),
         },
         Event::StacksChanged { .. } => vec![("on_asset_stack_update", Value::Array(Vec::new()))],
-        Event::SessionEnded { .. } | Event::ApiKeyDeleted { .. } => Vec::new(),
+        Event::Notified { owner, notification } => {
+            match gallery.notification(*owner, *notification, "notification.read").await {
+                Ok(notification) => vec![("on_notification", notifications::json(&notification))],
+                Err(_) => Vec::new(),
+            }
+        }
+        Event::UserDeleted { user } => vec![("on_user_delete", user.to_string().into())],
+        Event::ConfigChanged => vec![("on_config_update", Value::Null)],
+        Event::SessionEnded { .. } | Event::ApiKeyDeleted { .. } | Event::AccountChanged { .. } => Vec::new(),
     }
 }
 

@@ -8,9 +8,11 @@ use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
 use rand::RngCore as _;
 use sha2::{Digest as _, Sha256};
-use store::accounts::{ApiKey, User, UserChanges};
+use store::accounts::{ApiKey, Session, User, UserChanges};
+use store::sessions::NewSession;
 use types::{ApiKeyId, SessionId, UserId};
 
 use crate::{Event, Gallery, GalleryError, Result};
@@ -20,11 +22,20 @@ const SHORTEST_PASSWORD: usize = 8;
 /// Bytes.
 const LONGEST_NAME: usize = 1_000;
 
+/// How long an open locked folder stays open at least after it was looked at.
+const RENEWED: SignedDuration = SignedDuration::from_mins(5);
+/// A session notes no more often than this that its client was seen.
+const SEEN_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
 /// Who asks, and with what.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub user: User,
     pub means: Means,
+    /// Of a session: when it is over.
+    pub expires_at: Option<Timestamp>,
+    /// Of a session: until when the locked folder is open to it.
+    pub elevated_until: Option<Timestamp>,
 }
 
 /// What a request signs in with.
@@ -32,6 +43,14 @@ pub struct Identity {
 pub enum Means {
     Session(SessionId),
     ApiKey(ApiKey),
+}
+
+/// What a client says of itself when it signs in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Device<'a> {
+    pub kind: &'a str,
+    pub os: &'a str,
+    pub app_version: Option<&'a str>,
 }
 
 /// A fresh session.
@@ -87,7 +106,7 @@ impl Gallery {
     }
 
     /// Signs in. `from` is the client's address: attempts are counted by it and the e-mail.
-    pub async fn login(&self, email: &str, password: &str, from: &str, device: (&str, &str)) -> Result<Login> {
+    pub async fn login(&self, email: &str, password: &str, from: &str, device: Device<'_>) -> Result<Login> {
         let email = email.trim();
         let attempt = format!("{from} {}", email.to_lowercase());
         let attempts = self.0.attempts.get_with(attempt.clone(), async { Arc::default() }).await;
@@ -104,7 +123,17 @@ impl Gallery {
         let user = user.ok_or(GalleryError::Unauthenticated("Incorrect email or password"))?;
         let token = random_token();
         let hash = token_hash(&token);
-        self.store().insert_session(SessionId::generate(), user.id, &hash, device.0, device.1).await?;
+        let session = NewSession {
+            id: SessionId::generate(),
+            user: user.id,
+            token_hash: &hash,
+            device_type: device.kind,
+            device_os: device.os,
+            app_version: device.app_version,
+            parent: None,
+            expires_at: None,
+        };
+        self.store().insert_session(&session).await?;
         Ok(Login { user, token })
     }
 
@@ -121,29 +150,69 @@ impl Gallery {
     async fn identity(&self, secret: &str, is_key: bool) -> Result<Option<Identity>> {
         let hash = token_hash(secret);
         if let Some(identity) = self.0.identities.get(&hash).await {
-            return Ok(Some(identity).filter(|identity| is_key == matches!(identity.means, Means::ApiKey(_))));
+            let is_kind = is_key == matches!(identity.means, Means::ApiKey(_));
+            return if is_kind { self.as_of_now(hash, identity).await } else { Ok(None) };
         }
+        let epoch = self.0.forgotten.load(Ordering::Acquire);
         let identity = if is_key {
             let found = self.store().api_key_by_hash(&hash).await?;
-            found.map(|(key, user)| Identity { user, means: Means::ApiKey(key) })
+            let identity =
+                |(key, user)| Identity { user, means: Means::ApiKey(key), expires_at: None, elevated_until: None };
+            found.map(identity)
         } else {
-            let found = self.store().session_by_token(&hash).await?;
-            found.map(|session| Identity { user: session.user, means: Means::Session(session.id) })
+            match self.store().session_by_token(&hash, self.now()).await? {
+                Some(session) => Some(self.seen(session).await?),
+                None => None,
+            }
         };
-        if let Some(identity) = &identity {
-            self.0.identities.insert(hash, identity.clone()).await;
+        let Some(identity) = identity else { return Ok(None) };
+        self.0.identities.insert(hash, identity.clone()).await;
+        // What was read may be older than what was forgotten since: then it is not remembered.
+        if self.0.forgotten.load(Ordering::Acquire) != epoch {
+            self.0.identities.invalidate(&hash).await;
         }
-        Ok(identity)
+        self.as_of_now(hash, identity).await
+    }
+
+    async fn seen(&self, session: Session) -> Result<Identity> {
+        let now = self.now();
+        if now.duration_since(session.updated_at) > SEEN_EVERY {
+            self.store().touch_session(session.id, now).await?;
+        }
+        let Session { id, user, expires_at, elevated_until, .. } = session;
+        Ok(Identity { user, means: Means::Session(id), expires_at, elevated_until })
+    }
+
+    /// What is remembered of a session may be over by now. Whoever uses it while the locked folder is open keeps it open.
+    async fn as_of_now(&self, hash: [u8; 32], mut identity: Identity) -> Result<Option<Identity>> {
+        let now = self.now();
+        if identity.expires_at.is_some_and(|at| at <= now) {
+            return Ok(None);
+        }
+        if let (Some(until), Means::Session(id)) = (identity.elevated_until, &identity.means)
+            && until > now
+        {
+            if until < now + RENEWED {
+                self.store().renew_elevation(*id, now + RENEWED).await?;
+                // It is read again: somebody may have locked it meanwhile.
+                self.0.identities.invalidate(&hash).await;
+            }
+            identity.user.sees_locked = true;
+        }
+        Ok(Some(identity))
+    }
+
+    /// What is remembered of sessions and keys is read again.
+    pub fn forget_identities(&self) {
+        self.0.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.0.identities.invalidate_all();
     }
 
     /// Ends a session.
     pub async fn logout(&self, identity: &Identity) -> Result<()> {
         if let Means::Session(id) = identity.means {
-            self.store().delete_session(id).await?;
-        }
-        self.0.identities.invalidate_all();
-        if let Means::Session(session) = identity.means {
-            self.events().publish(Event::SessionEnded { owner: identity.user.id, session });
+            let ended = self.store().delete_session(identity.user.id, id).await?;
+            self.sessions_ended(identity.user.id, &ended);
         }
         Ok(())
     }
@@ -166,8 +235,86 @@ impl Gallery {
             }
             updated => updated?,
         };
-        self.0.identities.invalidate_all();
+        self.account_changed(id);
         updated.ok_or_else(|| GalleryError::NotFound("User not found".into()))
+    }
+
+    /// Changes a password for somebody who knows the present one. `everywhere`: other sessions end.
+    ///
+    /// # Errors
+    /// The present password is another.
+    pub async fn change_password(&self, identity: &Identity, old: &str, new: &str, everywhere: bool) -> Result<User> {
+        check_password(new)?;
+        let id = identity.user.id;
+        self.count_attempt(id).await?;
+        let gone = || GalleryError::Unauthenticated("Invalid user token");
+        let user = self.store().user(id).await?.ok_or_else(gone)?;
+        let wrong = || GalleryError::Invalid("Wrong password".into());
+        let present = user.password_hash.ok_or_else(wrong)?;
+        if !self.verify_password(old.to_owned(), Some(present.clone())).await? {
+            return Err(wrong());
+        }
+        let hash = self.hash_password(new.to_owned()).await?;
+        // Of two changes at once from the same password, one is right.
+        if !self.store().change_password(id, &present, &hash).await? {
+            return Err(wrong());
+        }
+        self.forget_attempts(id).await;
+        self.account_changed(id);
+        if everywhere {
+            self.end_other_sessions(identity).await?;
+        }
+        self.store().user(id).await?.ok_or_else(gone)
+    }
+
+    /// Secrets that a signed-in user says again: of a stolen session nobody guesses them.
+    pub(crate) async fn count_attempt(&self, user: UserId) -> Result<()> {
+        let attempts = self.0.attempts.get_with(user.to_string(), async { Arc::default() }).await;
+        match attempts.fetch_add(1, Ordering::Relaxed) >= LOGIN_ATTEMPTS {
+            true => Err(GalleryError::TooManyAttempts),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) async fn forget_attempts(&self, user: UserId) {
+        self.0.attempts.invalidate(&user.to_string()).await;
+    }
+
+    /// Here at once, in other processes when they hear of it.
+    pub(crate) fn account_changed(&self, owner: UserId) {
+        self.forget_identities();
+        self.events().publish(Event::AccountChanged { owner });
+    }
+
+    /// A key of this user.
+    pub async fn api_key_of(&self, user: UserId, id: ApiKeyId) -> Result<ApiKey> {
+        self.store().api_key(user, id).await?.ok_or_else(no_key)
+    }
+
+    /// `None` leaves a field as it is.
+    pub async fn update_api_key(
+        &self,
+        user: UserId,
+        id: ApiKeyId,
+        name: Option<&str>,
+        permissions: Option<&[String]>,
+    ) -> Result<ApiKey> {
+        name.map(check_name).transpose()?;
+        if permissions.is_some_and(<[String]>::is_empty) {
+            return Err(GalleryError::Invalid("permissions must name at least one".into()));
+        }
+        let key = self.store().update_api_key(user, id, name.map(str::trim), permissions).await?.ok_or_else(no_key)?;
+        self.account_changed(user);
+        Ok(key)
+    }
+
+    /// The key with another secret, which is shown once; the one before opens nothing any more.
+    pub async fn rotate_api_key(&self, user: UserId, id: ApiKeyId) -> Result<(ApiKey, String)> {
+        let secret = random_token();
+        let key = self.store().set_api_key_hash(user, id, &token_hash(&secret)).await?.ok_or_else(no_key)?;
+        self.account_changed(user);
+        self.events().publish(Event::ApiKeyDeleted { owner: user, key: id });
+        Ok((key, secret))
     }
 
     /// A key and its secret, which is shown once.
@@ -182,21 +329,25 @@ impl Gallery {
 
     pub async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> Result<()> {
         if !self.store().delete_api_key(user, id).await? {
-            return Err(GalleryError::Invalid("API Key not found".into()));
+            return Err(no_key());
         }
-        self.0.identities.invalidate_all();
+        self.forget_identities();
         self.events().publish(Event::ApiKeyDeleted { owner: user, key: id });
         Ok(())
     }
 }
 
-fn check_account(email: &str, name: &str, password: &str) -> Result<()> {
+fn no_key() -> GalleryError {
+    GalleryError::Invalid("API Key not found".into())
+}
+
+pub(crate) fn check_account(email: &str, name: &str, password: &str) -> Result<()> {
     check_email(email)?;
     check_name(name)?;
     check_password(password)
 }
 
-fn check_email(email: &str) -> Result<()> {
+pub(crate) fn check_email(email: &str) -> Result<()> {
     let email = email.trim();
     let parts = email.split_once('@');
     if email.len() > 254
@@ -208,7 +359,7 @@ fn check_email(email: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
         return Err(GalleryError::Invalid("name should not be empty".into()));
     }
@@ -220,7 +371,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_password(password: &str) -> Result<()> {
+pub(crate) fn check_password(password: &str) -> Result<()> {
     if password.chars().count() < SHORTEST_PASSWORD {
         return Err(GalleryError::Invalid(format!("password must have at least {SHORTEST_PASSWORD} characters")));
     }
@@ -228,13 +379,13 @@ fn check_password(password: &str) -> Result<()> {
 }
 
 /// 32 random bytes in base64.
-fn random_token() -> String {
+pub(crate) fn random_token() -> String {
     let mut bytes = [0; 32];
     rand::rng().fill_bytes(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn token_hash(token: &str) -> [u8; 32] {
+pub(crate) fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -244,7 +395,7 @@ fn argon2() -> Argon2<'static> {
 }
 
 impl Gallery {
-    async fn hash_password(&self, password: String) -> Result<String> {
+    pub(crate) async fn hash_password(&self, password: String) -> Result<String> {
         let _permit = self.0.hashing.acquire().await.map_err(std::io::Error::other)?;
         let hashed = tokio::task::spawn_blocking(move || {
             argon2().hash_password(password.as_bytes(), &SaltString::generate(&mut OsRng)).map(|hash| hash.to_string())
@@ -254,7 +405,7 @@ impl Gallery {
     }
 
     /// Also against no hash at all, which takes as long: whether an e-mail is known must not be measurable.
-    async fn verify_password(&self, password: String, hash: Option<String>) -> Result<bool> {
+    pub(crate) async fn verify_password(&self, password: String, hash: Option<String>) -> Result<bool> {
         let _permit = self.0.hashing.acquire().await.map_err(std::io::Error::other)?;
         let verified = tokio::task::spawn_blocking(move || match hash {
             // Hashes that were imported from Immich.

@@ -29,9 +29,11 @@ pub struct Known {
 }
 
 impl Gallery {
-    /// An asset of this user.
+    /// An asset of this user; one in the locked folder only while that is open.
     pub async fn asset_of(&self, user: &User, id: AssetId) -> Result<Asset> {
-        let asset = self.store().asset(id).await?.filter(|asset| asset.owner == user.id);
+        let may =
+            |asset: &Asset| asset.owner == user.id && (user.sees_locked || asset.visibility != Visibility::Locked);
+        let asset = self.store().asset(id).await?.filter(may);
         asset.ok_or_else(|| GalleryError::no_access("asset.read"))
     }
 
@@ -46,8 +48,8 @@ impl Gallery {
             Rendition::Preview => self.store().derivative(id, "preview").await?,
             Rendition::Thumbnail => self.store().derivative(id, "thumbnail").await?,
         };
-        let owner = file.as_ref().map(|file| file.owner);
-        self.check_visible(viewer, id, owner, permission).await?;
+        let known = file.as_ref().map(|file| (file.owner, file.is_locked));
+        self.check_visible(viewer, id, known, permission).await?;
         // Not generated yet: only who may see it may know.
         file.ok_or_else(|| GalleryError::NotFound("Asset media not found".into()))
     }
@@ -181,7 +183,8 @@ impl Gallery {
 
     /// Are all of these this user's?
     pub async fn check_owned(&self, user: &User, ids: &[AssetId], permission: &str) -> Result<()> {
-        let owned: HashSet<AssetId> = self.store().owned(user.id, ids).await?.into_iter().collect();
+        let owned = self.store().owned(user.id, ids, user.sees_locked).await?;
+        let owned: HashSet<AssetId> = owned.into_iter().collect();
         if ids.iter().all(|id| owned.contains(id)) { Ok(()) } else { Err(GalleryError::no_access(permission)) }
     }
 }

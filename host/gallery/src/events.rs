@@ -4,7 +4,7 @@ use queue::Queue;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use types::{AlbumId, ApiKeyId, AssetId, JobId, PersonId, SessionId, UserId};
+use types::{AlbumId, ApiKeyId, AssetId, JobId, NotificationId, PersonId, SessionId, UserId};
 
 /// Something that an owner's clients want to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,11 +60,26 @@ pub enum Event {
         owner: UserId,
         album: AlbumId,
     },
+    /// Something about the account or a session of theirs is another: what a process remembers of it is not true any more.
+    AccountChanged {
+        owner: UserId,
+    },
+    /// They are told something.
+    Notified {
+        owner: UserId,
+        notification: NotificationId,
+    },
+    /// An account is gone, with everything in it.
+    UserDeleted {
+        user: UserId,
+    },
+    /// An administrator changed the settings that can be changed while it runs.
+    ConfigChanged,
 }
 
 impl Event {
-    /// Whose clients are told.
-    pub fn owner(&self) -> UserId {
+    /// Whose clients are told; `None`: everybody's.
+    pub fn owner(&self) -> Option<UserId> {
         match self {
             Self::UploadReady { owner, .. }
             | Self::AssetUpdated { owner, .. }
@@ -76,7 +91,10 @@ impl Event {
             | Self::SessionEnded { owner, .. }
             | Self::ApiKeyDeleted { owner, .. }
             | Self::PersonThumbnail { owner, .. }
-            | Self::AlbumUpdated { owner, .. } => *owner,
+            | Self::AlbumUpdated { owner, .. }
+            | Self::AccountChanged { owner }
+            | Self::Notified { owner, .. } => Some(*owner),
+            Self::UserDeleted { .. } | Self::ConfigChanged => None,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod albums;
 pub mod asset_metadata;
 pub mod assets;
 pub mod bulk;
+pub mod config;
 mod copies;
 pub mod corrections;
 mod dates;
@@ -21,22 +22,28 @@ pub mod links;
 mod map;
 pub mod memories;
 pub mod moving;
+pub mod notifications;
 pub mod partners;
 pub mod people;
+pub mod pin;
 pub mod plugins;
+pub mod preferences;
+mod profile;
 mod queues;
 pub mod search;
+pub mod sessions;
 pub mod stacks;
 mod sweeper;
 pub mod tags;
 pub mod timeline;
 pub mod trash;
 pub mod uploads;
+pub mod users;
 pub mod videos;
 mod views;
 pub mod visible;
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -118,9 +125,11 @@ struct Inner {
     events: EventBus,
     /// Sessions and keys by the hash of their token, for seconds: every request asks.
     identities: Cache<[u8; 32], accounts::Identity>,
+    /// Counts how often they were forgotten.
+    forgotten: AtomicU64,
     /// Attempts to sign in, by address and e-mail.
     attempts: Cache<String, Arc<AtomicU32>>,
-    /// Passwords are hashed on as many cores as there are: each costs 19 MiB.
+    /// Passwords are hashed, and pictures of users decoded, on as many cores as there are: each costs 19 MiB and more.
     hashing: Semaphore,
     /// Pictures of full size are edited one at a time.
     editing: Semaphore,
@@ -140,6 +149,7 @@ impl Gallery {
             parts,
             events,
             identities,
+            forgotten: AtomicU64::new(0),
             attempts,
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             editing: Semaphore::new(1),

@@ -43,6 +43,7 @@ pub struct Move {
 /// What moves together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// Pictures of users as well: they are in no other place either.
     Originals,
     /// Previews and thumbnails, of people as well.
     Derivatives,
@@ -59,15 +60,16 @@ enum Rows {
     Originals,
     Files,
     People,
+    Profiles,
     Videos,
 }
 
 impl Rows {
-    const ALL: [Self; 4] = [Self::Originals, Self::Files, Self::People, Self::Videos];
+    const ALL: [Self; 5] = [Self::Originals, Self::Profiles, Self::Files, Self::People, Self::Videos];
 
     fn kind(self) -> Kind {
         match self {
-            Self::Originals => Kind::Originals,
+            Self::Originals | Self::Profiles => Kind::Originals,
             Self::Files | Self::People => Kind::Derivatives,
             Self::Videos => Kind::EncodedVideos,
         }
@@ -217,6 +219,7 @@ impl Gallery {
             Rows::Originals => self.store().originals_in(from, after, PAGE).await,
             Rows::Files => self.store().derivatives_in(from, false, after, PAGE).await,
             Rows::People => self.store().person_thumbnails_in(from, after, PAGE).await,
+            Rows::Profiles => self.store().profile_images_in(from, after, PAGE).await,
             Rows::Videos => self.store().derivatives_in(from, true, after, PAGE).await,
         };
         self.patiently(run, async || Ok(page().await?)).await
@@ -327,6 +330,7 @@ impl Gallery {
             Holder::Original(asset) => self.store().original(*asset).await?.map(|file| file.location),
             Holder::Derivative(asset, kind) => self.store().derivative(*asset, kind).await?.map(|file| file.location),
             Holder::Person(person) => self.store().person_thumbnail(*person).await?,
+            Holder::Profile(user) => self.store().profile_image(*user).await?,
         })
     }
 }
@@ -354,6 +358,7 @@ impl Run<'_> {
             Holder::Original(asset) => format!("asset {asset}"),
             Holder::Derivative(asset, kind) => format!("asset {asset} {kind}"),
             Holder::Person(person) => format!("person {person}"),
+            Holder::Profile(user) => format!("the picture of user {user}"),
         };
         self.progress.failed.fetch_add(1, Ordering::Relaxed);
         lock(&self.failures).push(Failure { what, location: movable.location.clone(), why });
@@ -377,6 +382,7 @@ fn object(movable: &Movable, sha256: [u8; 32]) -> Object {
         Holder::Derivative(asset, kind) if kind.starts_with("encoded") => (asset.to_string(), BlobClass::EncodedVideo),
         Holder::Derivative(asset, _) => (asset.to_string(), BlobClass::Derivative),
         Holder::Person(person) => (person.to_string(), BlobClass::Derivative),
+        Holder::Profile(user) => (user.to_string(), BlobClass::Profile),
     };
     // What is made of photos has the hash in its name, which is the last part of its location.
     let name = || movable.location.rsplit(['/', ':']).next().unwrap_or("unnamed").to_owned();

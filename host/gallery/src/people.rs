@@ -275,7 +275,7 @@ impl People<'_> {
     }
 
     async fn own_asset(&self, owner: UserId, asset: AssetId, permission: &str) -> Result<()> {
-        match self.0.store().owned(owner, &[asset]).await?.is_empty() {
+        match self.0.store().owned(owner, &[asset], false).await?.is_empty() {
             true => Err(GalleryError::no_access(permission)),
             false => Ok(()),
         }

@@ -238,7 +238,7 @@ impl Search<'_> {
         match wanted {
             Wanted::Like(asset) => {
                 let owner = filter.owner.ok_or_else(|| GalleryError::no_access("asset.read"))?;
-                if self.0.store().owned(owner, &[*asset]).await?.is_empty() {
+                if self.0.store().owned(owner, &[*asset], false).await?.is_empty() {
                     return Err(GalleryError::no_access("asset.read"));
                 }
                 let Some(space) = self.0.store().known_space(SpaceKind::Asset, &space.name).await? else {

@@ -53,7 +53,7 @@ impl Gallery {
 
     /// What lies in anybody's trash for longer than the settings allow goes for ever. Returns how many.
     pub async fn empty_old_trash(&self) -> Result<usize> {
-        let days = i64::from(self.0.parts.settings.trash_days);
+        let days = i64::from(self.running_config().await?.trash_days);
         let then = self.now() - (days * 24).hours();
         let mut gone = 0;
         loop {
@@ -74,7 +74,7 @@ impl Gallery {
 
     /// The rows go first, in transactions that leave every blob of theirs as garbage; then the blobs. What a crash or a storage
     /// that is down leaves, the sweeper ends: once the rows are gone, this has succeeded.
-    async fn delete_forever(&self, owner: UserId, ids: &[AssetId]) -> Result<()> {
+    pub(crate) async fn delete_forever(&self, owner: UserId, ids: &[AssetId]) -> Result<()> {
         for some in ids.chunks(AT_ONCE) {
             let facts = self.facts_before_deletion(owner, some).await?;
             let removed = self.store().delete_assets_forever(owner, some, &facts).await?;

@@ -188,6 +188,7 @@ impl Gallery {
             }
             Committed::Duplicate(id) => Ok(Some(Uploaded::Duplicate(id))),
             Committed::QuotaExceeded => Err(quota_exceeded()),
+            Committed::OwnerGone => Err(GalleryError::Unauthenticated("Invalid user token")),
             Committed::IntentLost => Ok(None),
         }
     }

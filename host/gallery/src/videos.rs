@@ -237,7 +237,7 @@ impl Gallery {
         match committed {
             Committed::Created => Ok(Some(id)),
             Committed::Duplicate(id) => Ok(Some(id)),
-            Committed::IntentLost => Ok(None),
+            Committed::IntentLost | Committed::OwnerGone => Ok(None),
             Committed::QuotaExceeded => {
                 Err(GalleryError::Invalid("the quota has no room for the video that this photo holds".into()))
             }

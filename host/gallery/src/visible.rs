@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use store::accounts::User;
 use store::assets::Asset;
-use types::{AssetId, UserId};
+use types::{AssetId, UserId, Visibility};
 
 use crate::links::Visit;
 use crate::{Gallery, GalleryError, Result};
@@ -69,19 +69,23 @@ impl Gallery {
     /// An asset that somebody may look at.
     pub async fn asset_for(&self, viewer: Viewer<'_>, id: AssetId, permission: Permission) -> Result<Asset> {
         let asset = self.store().asset(id).await?;
-        self.check_visible(viewer, id, asset.as_ref().map(|asset| asset.owner), permission).await?;
+        let known = asset.as_ref().map(|asset| (asset.owner, asset.visibility == Visibility::Locked));
+        self.check_visible(viewer, id, known, permission).await?;
         asset.ok_or_else(|| GalleryError::no_access(permission.as_str()))
     }
 
-    /// `owner`, where the caller knows whose it is: what is one's own needs no look at albums.
+    /// `known`, where the caller knows whose it is and whether it lies in the locked folder: what is one's own needs no look at
+    /// albums.
     pub(crate) async fn check_visible(
         &self,
         viewer: Viewer<'_>,
         id: AssetId,
-        owner: Option<UserId>,
+        known: Option<(UserId, bool)>,
         permission: Permission,
     ) -> Result<()> {
-        if viewer.user().is_some_and(|user| owner == Some(user.id)) {
+        let is_own =
+            |user: &User| known.is_some_and(|(owner, is_locked)| owner == user.id && (user.sees_locked || !is_locked));
+        if viewer.user().is_some_and(is_own) {
             return Ok(());
         }
         self.check_all_visible(viewer, &[id], permission).await
@@ -96,7 +100,7 @@ impl Gallery {
     ) -> Result<()> {
         let visible: HashSet<AssetId> = match viewer {
             _ if !viewer.may(permission) => HashSet::new(),
-            Viewer::User(user) => self.store().visible(user.id, ids).await?.into_iter().collect(),
+            Viewer::User(user) => self.store().visible(user.id, ids, user.sees_locked).await?.into_iter().collect(),
             Viewer::Link(visit) => self.store().visible_by_link(visit.link.id, ids).await?.into_iter().collect(),
         };
         match ids.iter().all(|id| visible.contains(id)) {

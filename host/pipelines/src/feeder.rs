@@ -147,6 +147,9 @@ impl Feeder {
         self.gallery.sweep().await?;
         self.gallery.empty_old_trash().await?;
         self.gallery.keep_memories().await?;
+        self.gallery.remove_accounts().await?;
+        self.gallery.forget_old_notifications().await?;
+        self.store().delete_expired_sessions(self.gallery.now()).await?;
         let names: Vec<String> = self.pipelines.all().iter().map(|pipeline| pipeline.name.clone()).collect();
         self.store().forget_deleted_of_others(&names).await?;
         Ok(())

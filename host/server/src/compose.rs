@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use types::{AssetId, Clock, QueueName, RunId, SystemClock};
 
 use crate::plugin_state::PluginState;
-use crate::{Settings, metrics, plugins, storage, video};
+use crate::{Settings, admin_config, metrics, plugins, storage, video};
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,9 @@ pub async fn start_at(
             jobs: Arc::new(Backfills(feeder.clone())),
             metrics: rendered,
             secure_cookies: settings.server.secure_cookies,
+            config: Arc::new(admin_config::of(settings)),
         };
+        gallery.store().note_version(&api::version_text(), gallery.now()).await.context("the version")?;
         address = Some(listen(settings, state, &stop, &mut tasks).await?);
     }
     Ok(Running { address, gallery, feeder, stop, tasks, services })

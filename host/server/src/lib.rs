@@ -1,6 +1,7 @@
 //! Composition root: reads settings, builds the parts, runs a role.
 
 pub mod admin;
+mod admin_config;
 mod check;
 pub mod compose;
 pub mod config;

@@ -1,6 +1,7 @@
 //! Users, sessions and API keys.
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use types::{ApiKeyId, SessionId, UserId};
@@ -22,8 +23,19 @@ pub struct User {
     pub avatar_color: String,
     pub should_change_password: bool,
     pub onboarded: bool,
+    /// As a client is told: `licenseKey`, `activationKey`, `activatedAt`.
+    pub license: Option<Value>,
+    pub pin_hash: Option<String>,
+    /// Where the picture of them lies, and since when there is this one or none.
+    pub profile_location: Option<String>,
+    pub profile_changed_at: Timestamp,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Deleted by an administrator; `is_removing`: for good.
+    pub deleted_at: Option<Timestamp>,
+    pub is_removing: bool,
+    /// May see their locked assets: the PIN code was given in the session that asks. Of nobody who was read from the database.
+    pub sees_locked: bool,
 }
 
 /// `None` leaves a field as it is.
@@ -39,6 +51,11 @@ pub struct UserChanges<'a> {
 pub struct Session {
     pub id: SessionId,
     pub user: User,
+    pub expires_at: Option<Timestamp>,
+    /// Until when the PIN code holds that was given in it.
+    pub elevated_until: Option<Timestamp>,
+    /// When its client was last seen, give or take an hour.
+    pub updated_at: Timestamp,
 }
 
 /// A key that a tool signs in with.
@@ -52,7 +69,11 @@ pub struct ApiKey {
 }
 
 pub(crate) const USER: &str = "u.id, u.email, u.name, u.is_admin, u.password_hash, u.storage_label, u.quota_bytes, u.used_bytes, \
-    u.avatar_color, u.should_change_password, u.onboarded, u.created_at, u.updated_at";
+    u.avatar_color, u.should_change_password, u.pin_hash, u.profile_location, u.profile_changed_at, u.created_at, \
+    u.updated_at, u.deleted_at, u.is_removing, \
+    (SELECT m.value FROM user_metadata m WHERE m.user_id = u.id AND m.key = 'license') AS license, \
+    coalesce((SELECT (m.value->>'isOnboarded')::boolean FROM user_metadata m \
+        WHERE m.user_id = u.id AND m.key = 'onboarding'), false) AS onboarded";
 
 pub(crate) fn user(row: &Row) -> User {
     User {
@@ -67,8 +88,15 @@ pub(crate) fn user(row: &Row) -> User {
         avatar_color: row.get("avatar_color"),
         should_change_password: row.get("should_change_password"),
         onboarded: row.get("onboarded"),
+        license: row.get("license"),
+        pin_hash: row.get("pin_hash"),
+        profile_location: row.get("profile_location"),
+        profile_changed_at: row.get("profile_changed_at"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
+        deleted_at: row.get("deleted_at"),
+        is_removing: row.get("is_removing"),
+        sees_locked: false,
     }
 }
 
@@ -154,41 +182,6 @@ impl Store {
         Ok(client.query_opt(&statement, &parameters).await?.as_ref().map(user))
     }
 
-    pub async fn insert_session(
-        &self,
-        id: SessionId,
-        user: UserId,
-        token_hash: &[u8],
-        device_type: &str,
-        device_os: &str,
-    ) -> Result<()> {
-        let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "INSERT INTO session (id, user_id, token_hash, device_type, device_os) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .await?;
-        client.execute(&statement, &[&id.0, &user.0, &token_hash, &device_type, &device_os]).await?;
-        Ok(())
-    }
-
-    pub async fn session_by_token(&self, token_hash: &[u8]) -> Result<Option<Session>> {
-        let client = self.client().await?;
-        let sql = format!(
-            "SELECT s.id AS session_id, {USER} FROM session s JOIN app_user u ON u.id = s.user_id
-             WHERE s.token_hash = $1 AND u.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > now())"
-        );
-        let statement = client.prepare_cached(&sql).await?;
-        let row = client.query_opt(&statement, &[&token_hash]).await?;
-        Ok(row.map(|row| Session { id: SessionId(row.get("session_id")), user: user(&row) }))
-    }
-
-    pub async fn delete_session(&self, id: SessionId) -> Result<bool> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached("DELETE FROM session WHERE id = $1").await?;
-        Ok(client.execute(&statement, &[&id.0]).await? == 1)
-    }
-
     pub async fn insert_api_key(
         &self,
         id: ApiKeyId,
@@ -222,6 +215,41 @@ impl Store {
         let sql = format!("SELECT {API_KEY} FROM api_key k WHERE k.user_id = $1 ORDER BY k.created_at DESC");
         let statement = client.prepare_cached(&sql).await?;
         Ok(client.query(&statement, &[&user.0]).await?.iter().map(api_key).collect())
+    }
+
+    pub async fn api_key(&self, user: UserId, id: ApiKeyId) -> Result<Option<ApiKey>> {
+        let client = self.client().await?;
+        let sql = format!("SELECT {API_KEY} FROM api_key k WHERE k.user_id = $1 AND k.id = $2");
+        let statement = client.prepare_cached(&sql).await?;
+        Ok(client.query_opt(&statement, &[&user.0, &id.0]).await?.as_ref().map(api_key))
+    }
+
+    /// `None` leaves a field as it is.
+    pub async fn update_api_key(
+        &self,
+        user: UserId,
+        id: ApiKeyId,
+        name: Option<&str>,
+        permissions: Option<&[String]>,
+    ) -> Result<Option<ApiKey>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "UPDATE api_key k SET name = coalesce($3, name), permissions = coalesce($4, permissions), updated_at = now()
+             WHERE k.user_id = $1 AND k.id = $2 RETURNING {API_KEY}"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let parameters: [&(dyn ToSql + Sync); 4] = [&user.0, &id.0, &name, &permissions];
+        Ok(client.query_opt(&statement, &parameters).await?.as_ref().map(api_key))
+    }
+
+    /// Another secret: the one before opens nothing any more.
+    pub async fn set_api_key_hash(&self, user: UserId, id: ApiKeyId, key_hash: &[u8]) -> Result<Option<ApiKey>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "UPDATE api_key k SET key_hash = $3, updated_at = now() WHERE k.user_id = $1 AND k.id = $2 RETURNING {API_KEY}"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        Ok(client.query_opt(&statement, &[&user.0, &id.0, &key_hash]).await?.as_ref().map(api_key))
     }
 
     pub async fn delete_api_key(&self, user: UserId, id: ApiKeyId) -> Result<bool> {

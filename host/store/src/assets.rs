@@ -59,6 +59,8 @@ pub struct StoredFile {
     pub asset: AssetId,
     /// The kind of a derivative; `None`: the original.
     pub kind: Option<String>,
+    /// Of an asset in the locked folder.
+    pub is_locked: bool,
 }
 
 /// `None` leaves a field as it is.
@@ -212,8 +214,10 @@ impl Store {
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Option<StoredFile>> {
         let client = self.client().await?;
-        let sql =
-            format!("SELECT a.owner_id, a.original_file_name, a.mime_type, a.checksum, a.file_modified_at, {from}");
+        let sql = format!(
+            "SELECT a.owner_id, a.original_file_name, a.mime_type, a.checksum, a.file_modified_at,
+                a.visibility = 'locked' AS is_locked, {from}"
+        );
         let statement = client.prepare_cached(&sql).await?;
         Ok(client.query_opt(&statement, parameters).await?.map(|row| StoredFile {
             owner: UserId(row.get(0)),
@@ -221,8 +225,9 @@ impl Store {
             mime_type: row.get(2),
             checksum: row.get(3),
             modified: row.get(4),
-            location: row.get(5),
-            size: row.get(6),
+            is_locked: row.get(5),
+            location: row.get(6),
+            size: row.get(7),
             asset,
             kind: kind.map(str::to_owned),
         }))
@@ -298,11 +303,15 @@ impl Store {
         Ok(client.query(&statement, &[&owner.0]).await?.iter().map(|row| AssetId(row.get(0))).collect())
     }
 
-    /// Which of these belong to this owner?
-    pub async fn owned(&self, owner: UserId, ids: &[AssetId]) -> Result<Vec<AssetId>> {
+    /// Which of these belong to this owner? `locked`: also those in the locked folder.
+    pub async fn owned(&self, owner: UserId, ids: &[AssetId], locked: bool) -> Result<Vec<AssetId>> {
         let client = self.client().await?;
-        let statement = client.prepare_cached("SELECT id FROM asset WHERE owner_id = $1 AND id = ANY($2)").await?;
-        let rows = client.query(&statement, &[&owner.0, &uuids(ids)]).await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT id FROM asset WHERE owner_id = $1 AND id = ANY($2) AND ($3 OR visibility <> 'locked')",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&owner.0, &uuids(ids), &locked]).await?;
         Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())
     }
 

@@ -1,6 +1,8 @@
 //! Facts about this installation.
 
+use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{Result, Store};
 
@@ -32,5 +34,36 @@ impl Store {
             .await?;
         client.execute(&statement, &[&key, &value]).await?;
         Ok(self.fact(key).await?.unwrap_or_else(|| value.clone()))
+    }
+
+    /// Nothing is noted under `key` any more.
+    pub async fn delete_fact(&self, key: &str) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("DELETE FROM system_metadata WHERE key = $1").await?;
+        client.execute(&statement, &[&key]).await?;
+        Ok(())
+    }
+
+    /// Notes that this version runs here, unless it did before.
+    pub async fn note_version(&self, version: &str, at: Timestamp) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "INSERT INTO version_history (id, version, created_at) VALUES (uuidv7(), $1, $2)
+                 ON CONFLICT (version) DO NOTHING",
+            )
+            .await?;
+        client.execute(&statement, &[&version, &at]).await?;
+        Ok(())
+    }
+
+    /// Which versions ran here and since when, newest first.
+    pub async fn version_history(&self) -> Result<Vec<(Uuid, String, Timestamp)>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached("SELECT id, version, created_at FROM version_history ORDER BY created_at DESC, id DESC")
+            .await?;
+        let rows = client.query(&statement, &[]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 }

@@ -158,7 +158,8 @@ async fn claims_of_others(transaction: &Transaction<'_>, garbage: &Garbage, loca
         .prepare_cached(
             "SELECT EXISTS (SELECT FROM blob_intent WHERE id <> $1 AND state <> 'garbage' AND location = $2)
                     OR EXISTS (SELECT FROM asset_file WHERE asset_id = $4 AND location = $2)
-                    OR EXISTS (SELECT FROM person WHERE id = $4 AND thumbnail_location = $2),
+                    OR EXISTS (SELECT FROM person WHERE id = $4 AND thumbnail_location = $2)
+                    OR EXISTS (SELECT FROM app_user WHERE profile_location = $2),
                 EXISTS (SELECT FROM blob_intent
                     WHERE id <> $1 AND state = 'pending' AND location IS NULL AND object_key = $3)",
         )

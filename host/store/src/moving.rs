@@ -17,6 +17,8 @@ pub enum Holder {
     Derivative(AssetId, String),
     /// The thumbnail of a person.
     Person(PersonId),
+    /// The picture of a user.
+    Profile(UserId),
 }
 
 /// An object, and what another backend needs to know to keep it.
@@ -57,6 +59,7 @@ impl After {
             Holder::Original(id) => Self { id: id.0, kind: String::new() },
             Holder::Derivative(id, kind) => Self { id: id.0, kind: kind.clone() },
             Holder::Person(id) => Self { id: id.0, kind: String::new() },
+            Holder::Profile(id) => Self { id: id.0, kind: String::new() },
         }
     }
 }
@@ -134,6 +137,36 @@ impl Store {
         Ok(rows.iter().map(movable).collect())
     }
 
+    /// Pictures of users in a backend, by id.
+    pub async fn profile_images_in(&self, backend: &str, after: &After, limit: i64) -> Result<Vec<Movable>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT id, profile_location FROM app_user
+                 WHERE starts_with(profile_location, $1 || ':') AND id > $2 ORDER BY id LIMIT $3",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&backend, &after.id, &limit]).await?;
+        let movable = |row: &Row| Movable {
+            holder: Holder::Profile(UserId(row.get(0))),
+            owner: UserId(row.get(0)),
+            owner_label: None,
+            taken: None,
+            file_name: None,
+            location: row.get(1),
+            size: None,
+            sha256: None,
+        };
+        Ok(rows.iter().map(movable).collect())
+    }
+
+    /// Where the picture of a user lies.
+    pub async fn profile_image(&self, user: UserId) -> Result<Option<String>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("SELECT profile_location FROM app_user WHERE id = $1").await?;
+        Ok(client.query_opt(&statement, &[&user.0]).await?.and_then(|row| row.get(0)))
+    }
+
     /// Where the thumbnail of a person lies.
     pub async fn person_thumbnail(&self, person: PersonId) -> Result<Option<String>> {
         let client = self.client().await?;
@@ -141,12 +174,13 @@ impl Store {
         Ok(client.query_opt(&statement, &[&person.0]).await?.and_then(|row| row.get(0)))
     }
 
-    /// What lies in a backend: originals, derivatives with thumbnails of people, encoded videos.
+    /// What lies in a backend: originals with pictures of users, derivatives with thumbnails of people, encoded videos.
     pub async fn held_in(&self, backend: &str) -> Result<[Held; 3]> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT count(*), coalesce(sum(file_size), 0)::bigint FROM asset WHERE starts_with(original_path, $1 || ':')
+                "SELECT count(*) + (SELECT count(*) FROM app_user WHERE starts_with(profile_location, $1 || ':')),
+                    coalesce(sum(file_size), 0)::bigint FROM asset WHERE starts_with(original_path, $1 || ':')
                  UNION ALL
                  SELECT count(*) + (SELECT count(*) FROM person WHERE starts_with(thumbnail_location, $1 || ':')),
                     coalesce(sum(size), 0)::bigint
@@ -193,6 +227,12 @@ impl Store {
                     )
                     .await?;
                 transaction.execute(&statement, &[&person.0, &from, &to]).await?
+            }
+            Holder::Profile(user) => {
+                let statement = transaction
+                    .prepare_cached("UPDATE app_user SET profile_location = $3 WHERE id = $1 AND profile_location = $2")
+                    .await?;
+                transaction.execute(&statement, &[&user.0, &from, &to]).await?
             }
         };
         if !is_ours || moved == 0 {

@@ -92,7 +92,7 @@ fn uuids(ids: &[PersonId]) -> Vec<Uuid> {
 }
 
 impl Store {
-    /// People with a name, or on two photos and more, or made by hand: hidden ones last, favourites first, then the named, then by how many photos.
+    /// People with a name, or on two photos and more (or as many as their owner prefers), or made by hand: hidden ones last, favourites first, then the named, then by how many photos.
     pub async fn people(&self, owner: UserId, with_hidden: bool, offset: i64, limit: i64) -> Result<PeoplePage> {
         let client = self.client().await?;
         // The faces are added up once; the counts come with every row, and with one row of nobody where the page is empty.
@@ -102,7 +102,9 @@ impl Store {
                 LEFT JOIN face f ON f.person_id = p.id AND f.deleted_at IS NULL
                 LEFT JOIN asset a ON a.id = f.asset_id AND {COUNTED}
                 WHERE p.owner_id = $1 GROUP BY p.id
-                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= {LISTED_FROM})
+                HAVING p.name <> '' OR p.by_hand OR count(DISTINCT a.id) >= coalesce(
+                    (SELECT (m.value->'people'->>'minimumFaces')::bigint FROM user_metadata m
+                     WHERE m.user_id = $1 AND m.key = 'preferences'), {LISTED_FROM}))
              SELECT counts.*, page.* FROM (
                 SELECT count(*) AS total, count(*) FILTER (WHERE is_hidden) AS hidden FROM listed
              ) counts LEFT JOIN LATERAL (

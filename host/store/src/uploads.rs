@@ -46,6 +46,8 @@ pub enum Committed {
     IntentLost,
     /// The owner's quota has no room. The intent is garbage now.
     QuotaExceeded,
+    /// The owner is being removed. The intent is garbage now.
+    OwnerGone,
 }
 
 impl Store {
@@ -55,9 +57,15 @@ impl Store {
         let transaction = client.transaction().await?;
         // One upload of an owner at a time gets past here.
         let statement = transaction
-            .prepare_cached("SELECT quota_bytes, used_bytes FROM app_user WHERE id = $1 FOR NO KEY UPDATE")
+            .prepare_cached(
+                "SELECT quota_bytes, used_bytes FROM app_user WHERE id = $1 AND NOT is_removing FOR NO KEY UPDATE",
+            )
             .await?;
-        let quota = transaction.query_one(&statement, &[&new.owner.0]).await?;
+        let Some(quota) = transaction.query_opt(&statement, &[&new.owner.0]).await? else {
+            transaction.rollback().await?;
+            self.intent_to_garbage(intent).await?;
+            return Ok(Committed::OwnerGone);
+        };
         if !insert_asset(&transaction, new).await? {
             let statement =
                 transaction.prepare_cached("SELECT id FROM asset WHERE owner_id = $1 AND checksum = $2").await?;

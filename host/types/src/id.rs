@@ -92,4 +92,6 @@ ids! {
     DuplicateId,
     /// One thing that is done to a photo when it is shown.
     EditId,
+    /// Something that a user is told.
+    NotificationId,
 }

@@ -11,5 +11,5 @@ pub use entity::{AlbumRole, AssetType, Job, JobKind, Priority, QueueName, Visibi
 pub use finding::{DetectedFace, Point, Rect, Size};
 pub use id::{
     ActivityId, AlbumId, ApiKeyId, AssetId, DuplicateId, EditId, FaceId, IntentId, JobId, LinkId, MemoryId,
-    ParseIdError, PersonId, RunId, SessionId, StackId, TagId, UserId,
+    NotificationId, ParseIdError, PersonId, RunId, SessionId, StackId, TagId, UserId,
 };

@@ -164,7 +164,11 @@ impl Form {
             return Ok(());
         }
         let text = String::from_utf8(text).map_err(|_| ApiError::field(name.as_str(), "is not UTF-8"))?;
-        self.text(&name, text.trim())
+        self.text(&name, text.trim())?;
+        if self.visibility == Visibility::Locked && !user.sees_locked {
+            return Err(ApiError::elevation());
+        }
+        Ok(())
     }
 
     /// Fields of older clients (deviceAssetId, deviceId, fileSize, ...) are dropped.
@@ -178,9 +182,6 @@ impl Form {
             }
             "visibility" if !text.is_empty() => {
                 self.visibility = text.parse().map_err(|why: String| ApiError::field(name, why))?;
-                if self.visibility == Visibility::Locked {
-                    return Err(ApiError::elevation());
-                }
             }
             // Clients of version 2 send "0:00:01.000000"; what is no number is unknown.
             "duration" => self.duration_ms = text.parse().ok().filter(|ms| *ms >= 0),
