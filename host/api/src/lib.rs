@@ -124,6 +124,7 @@ fn routes() -> Routes {
         .merge(pipelines::routes())
         .merge(latent::routes())
         .merge(storage::routes())
+        .merge(sync::routes())
 }
 
 /// Everything under one router.

@@ -15,6 +15,7 @@ pub mod plugins;
 mod queues;
 pub mod search;
 mod sweeper;
+pub mod sync;
 pub mod timeline;
 pub mod trash;
 pub mod uploads;
@@ -98,6 +99,7 @@ struct Inner {
     /// Passwords are hashed on as many cores as there are: each costs 19 MiB.
     hashing: Semaphore,
     searches: search::Searches,
+    syncs: sync::Syncs,
     plugins: RwLock<Plugins>,
     manager: OnceLock<Arc<plugins::Manager>>,
     /// Something was put into the outbox.
@@ -109,6 +111,7 @@ impl Gallery {
         let identities = Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(10)).build();
         let attempts = Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build();
         let events = EventBus::default();
+        let syncs = sync::Syncs::new(parts.store.pool_size());
         Self(Arc::new(Inner {
             parts,
             events,
@@ -116,6 +119,7 @@ impl Gallery {
             attempts,
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             searches: search::Searches::default(),
+            syncs,
             plugins: RwLock::default(),
             manager: OnceLock::new(),
             outbox: Notify::new(),

@@ -52,7 +52,8 @@ pub struct ApiKey {
 }
 
 const USER: &str = "u.id, u.email, u.name, u.is_admin, u.password_hash, u.storage_label, u.quota_bytes, u.used_bytes, \
-    u.avatar_color, u.should_change_password, u.onboarded, u.created_at, u.updated_at";
+    u.avatar_color, u.should_change_password, \
+    EXISTS (SELECT FROM user_metadata m WHERE m.user_id = u.id AND m.key = 'onboarding') AS onboarded, u.created_at, u.updated_at";
 
 fn user(row: &Row) -> User {
     User {

@@ -22,6 +22,7 @@ pub mod removal;
 pub mod runs;
 pub mod search;
 pub mod steps;
+pub mod sync;
 pub mod timeline;
 mod tls;
 mod turn;
