@@ -35,4 +35,3 @@ CREATE INDEX asset_audit_owner ON asset_audit (owner_id, id);
 CREATE INDEX person_sync ON person (owner_id, update_id);
 CREATE INDEX person_audit_owner ON person_audit (owner_id, id);
 CREATE INDEX face_update_id ON face (update_id);
-CREATE INDEX memory_asset_update_id ON memory_asset (update_id);
