@@ -42,6 +42,7 @@ mod settings;
 #[path = "../../plugins/storage-s3/src/sigv4.rs"]
 mod sigv4;
 mod smart;
+mod sync;
 #[path = "../../plugins/sdk/src/tensor.rs"]
 mod tensor;
 mod thumbs;
@@ -99,6 +100,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("move", bucket::moving),
     ("search", search::nearest),
     ("smart", smart::through_http),
+    ("sync", sync::first),
     ("ready", server::ready),
     ("import", import::without_models),
     ("ingest", import::with_models),

@@ -166,7 +166,11 @@ fn of_oneself(id: &str) -> Option<(String, Value)> {
         | "getAssetErrors"
         | "getAssetSteps"
         | "uploadAsset"
-        | "getTimeBuckets" => json!({}),
+        | "getTimeBuckets"
+        | "getSyncAck"
+        | "deleteSyncAck" => json!({}),
+        "getSyncStream" => json!({ "types": crate::sync::TYPES }),
+        "sendSyncAck" => json!({ "acks": ["SyncResetV1|reset"] }),
         "signUpAdmin" => json!({ "email": "x@example.org", "name": "X", "password": "correct horse" }),
         "login" => json!({ "email": "ann@example.org", "password": "wrong" }),
         "updateMyUser" => json!({ "name": "Bob" }),

@@ -129,6 +129,7 @@ async fn a_session_that_calls_everything_gets_the_published_shapes() {
     client.get("/queues/faceDetection").await.ok();
     client.put("/queues/faceDetection", &json!({ "isPaused": false })).await.ok();
     client.delete("/queues/faceDetection/jobs", &json!({ "failed": true })).await.ok();
+    sync(&client).await;
     client.post("/auth/logout", &json!({})).await.ok();
     let seen = client.seen.lock().unwrap().clone();
     let missed: Vec<_> = implemented().into_iter().filter(|id| !seen.contains(id)).collect();
@@ -136,6 +137,14 @@ async fn a_session_that_calls_everything_gets_the_published_shapes() {
         missed.is_empty(),
         "no call of these succeeded here; a new operation belongs into this session: {missed:?}"
     );
+}
+
+async fn sync(client: &Client) {
+    client.post("/sync/stream", &json!({ "types": ["AssetsV2"] })).await.ok();
+    let ack = "AssetV2|01a20b32-903f-7236-a193-63acee4e29e3";
+    client.post("/sync/ack", &json!({ "acks": [ack] })).await.ok();
+    client.get("/sync/ack").await.ok();
+    client.delete("/sync/ack", &json!({ "types": ["AssetV2"] })).await.ok();
 }
 
 async fn before_anything(client: &Client) {

@@ -1,14 +1,18 @@
 //! Events, as Immich's clients listen for them: socket.io 4 over websocket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use server::Role;
+use tests::videos::{PHONE, make};
 use tests::{Client, TestApp, photos};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use types::SystemClock;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -236,4 +240,69 @@ async fn tells_of_news_of_ended_sessions_of_users_who_are_gone_and_of_the_config
     assert_eq!(event(&mut bobs, "on_session_delete").await, session);
     assert!(is_closed(&mut bobs).await);
     assert_eq!(event(&mut anns, "on_user_delete").await, bob.user_id.as_str());
+}
+
+#[tokio::test]
+async fn a_video_that_hides_behind_its_photo_is_told_hidden_and_a_logout_is_told_first() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    let mut leaving = client.clone();
+    leaving.log_in().await;
+    let mut socket = connect(&leaving).await;
+    let video = client.uploaded("a.mov", make("a.mov", PHONE)).await;
+    let form = Client::form("a.jpg", photos::jpeg(1)).text("livePhotoVideoId", video.clone());
+    client.upload_form(form).await.ok();
+    assert_eq!(event(&mut socket, "on_asset_hidden").await, video.as_str());
+    leaving.post("/auth/logout", &serde_json::json!({})).await.ok();
+    let session = event(&mut socket, "on_session_delete").await;
+    assert!(session.as_str().is_some_and(|id| id.parse::<uuid::Uuid>().is_ok()), "{session}");
+    assert!(is_closed(&mut socket).await);
+}
+
+#[tokio::test]
+async fn what_happens_in_one_process_is_told_by_all() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    let mut settings = app.settings.clone();
+    settings.data_dir = app.folder().join("beside");
+    let beside =
+        server::start_at(&settings, Role::Serve, Vec::new(), Arc::new(String::new), Arc::new(SystemClock)).await;
+    let beside = beside.unwrap();
+    let there = Client { url: format!("http://{}", beside.address.unwrap()), ..client.clone() };
+    let mut socket = connect(&there).await;
+    event(&mut socket, "on_server_version").await;
+    // Redis carries what happens from the moment on that both listen.
+    let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    let mut told = None;
+    for _ in 0..60 {
+        client.put(&format!("/assets/{id}"), &serde_json::json!({ "isFavorite": true })).await.ok();
+        let next = tokio::time::timeout(Duration::from_secs(1), event(&mut socket, "on_asset_update")).await;
+        if let Ok(asset) = next {
+            told = Some(asset);
+            break;
+        }
+    }
+    assert_eq!(told.expect("the other process tells of it")["id"], id.as_str());
+    beside.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_sockets_and_of_words_is_bounded() {
+    let app = TestApp::start().await;
+    let client = app.sign_up().await;
+    let mut first = connect(&client).await;
+    event(&mut first, "on_server_version").await;
+    let mut others = Vec::new();
+    for _ in 0..50 {
+        others.push(connect(&client).await);
+    }
+    let last = others.last_mut().unwrap();
+    event(last, "on_server_version").await;
+    assert!(is_closed(&mut first).await, "the oldest of too many goes");
+    last.send(Message::text(format!("42[\"x\",\"{}\"]", "y".repeat(1 << 20)))).await.ok();
+    assert!(is_closed(last).await, "nobody has so much to say");
+    let mut next = connect(&client).await;
+    event(&mut next, "on_server_version").await;
+    let id = client.uploaded("a.jpg", photos::jpeg(1)).await;
+    assert_eq!(event(&mut next, "on_upload_success").await["id"], id.as_str(), "and the others hear on");
 }

@@ -71,6 +71,8 @@ impl Published {
     pub fn violations(&self, body: &Value) -> Vec<String> {
         let mut found = Vec::new();
         match self.response.as_str() {
+            // What streams is not published; sync.rs looks at it.
+            Some("none") if self.id == "getSyncStream" => {}
             Some("none") if *body != Value::String(String::new()) && !body.is_null() => {
                 found.push("answers something where nothing is published".into());
             }

@@ -28,6 +28,10 @@ pub fn run(filter: Option<&str>, suite_only: bool) -> Result<()> {
     step("photos", fixtures)?;
     step("moto", moto::install)?;
     step("browser driver", || web::install(&root().join("tests/browser")))?;
+    step("clients", || {
+        web::install(&root().join("tests/cli"))?;
+        web::install(&root().join("examples/phone-session"))
+    })?;
     if filter.is_none() {
         step("guests' own tests", guests::test)?;
     }

@@ -169,6 +169,7 @@ fn routes() -> Routes {
         .merge(map::routes())
         .merge(views::routes())
         .merge(edits::routes())
+        .merge(sync::routes())
 }
 
 /// Everything under one router.

@@ -1,5 +1,7 @@
 //! Events to clients: socket.io v4 over websocket, at /api/socket.io.
 
+use std::time::{Duration, Instant};
+
 use gallery::accounts::Means;
 use gallery::{Event, Gallery};
 use serde_json::Value;
@@ -14,24 +16,47 @@ use types::Visibility;
 use crate::extract::identify;
 use crate::{ApiState, assets, notifications, server, sync};
 
+/// Sockets of one user at once: the oldest go when there are more.
+const MOST_OF_USER: usize = 50;
+/// Bytes of a message: clients have nothing to say.
+const LONGEST_MESSAGE: usize = 16 << 10;
+/// Whoever opens a socket and does not say what for.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// The answer to a logout arrives before its sockets end, as clients of Immich expect it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// The layer that takes the connections, and the task that feeds them.
 pub fn layer(state: &ApiState) -> (SocketIoLayer, impl Future<Output = ()> + Send + 'static) {
-    let (layer, io) =
-        SocketIo::builder().req_path("/api/socket.io").transports([TransportType::Websocket]).build_layer();
-    let connecting = state.clone();
+    let (layer, io) = SocketIo::builder()
+        .req_path("/api/socket.io")
+        .transports([TransportType::Websocket])
+        .connect_timeout(CONNECT_LIMIT)
+        .max_payload(LONGEST_MESSAGE as u64)
+        .ws_max_message_size(LONGEST_MESSAGE)
+        .ws_max_frame_size(LONGEST_MESSAGE)
+        .build_layer();
+    let (connecting, of_user) = (state.clone(), io.clone());
     io.ns("/", move |socket: SocketRef| {
-        let state = connecting.clone();
-        async move { connect(socket, state).await }
+        let (state, io) = (connecting.clone(), of_user.clone());
+        async move { connect(socket, state, &io).await }
     });
     (layer, feed(io, state.gallery.clone()))
 }
 
 /// By cookie (browser, phone) or header (tools), as for any request.
-async fn connect(socket: SocketRef, state: ApiState) {
+async fn connect(socket: SocketRef, state: ApiState, io: &SocketIo) {
     let request = socket.req_parts().clone();
     match identify(&request, &state).await {
         Ok(identity) => {
-            socket.join(identity.user.id.to_string());
+            let user = identity.user.id.to_string();
+            let mut others = io.to(user.clone()).sockets();
+            others.sort_by_key(|other| other.extensions.get::<Since>().map(|since| since.0));
+            let too_many = (others.len() + 1).saturating_sub(MOST_OF_USER);
+            for other in others.into_iter().take(too_many) {
+                let _ = other.disconnect();
+            }
+            socket.extensions.insert(Since(Instant::now()));
+            socket.join(user);
             socket.join(means_room(&identity.means));
             socket.join(EVERYBODY);
             let _ = socket.emit("on_server_version", &server::version());
@@ -45,6 +70,10 @@ async fn connect(socket: SocketRef, state: ApiState) {
 
 /// The room of all who are signed in.
 const EVERYBODY: &str = "everybody";
+
+/// When a socket came.
+#[derive(Clone)]
+struct Since(Instant);
 
 /// The room of those who came with this session or key, and leave with it.
 fn means_room(means: &Means) -> String {
@@ -78,20 +107,26 @@ async fn feed(io: SocketIo, gallery: Gallery) {
     }
 }
 
-/// Nobody listens with a session or a key that is no more.
+/// Nobody listens with a session or a key that is no more: from now on they hear nothing, and in a moment their sockets end.
 async fn end(io: &SocketIo, event: &Event) {
-    let room = match event {
-        Event::SessionEnded { session, .. } => {
-            let room = format!("session {session}");
-            let _ = io.to(room.clone()).emit("on_session_delete", &session.to_string()).await;
-            room
-        }
-        Event::ApiKeyDeleted { key, .. } => format!("key {key}"),
+    let (owner, room, session) = match event {
+        Event::SessionEnded { owner, session } => (owner, format!("session {session}"), Some(session.to_string())),
+        Event::ApiKeyDeleted { owner, key } => (owner, format!("key {key}"), None),
         _ => return,
     };
-    if let Err(error) = io.to(room).disconnect().await {
-        tracing::debug!(%error, "Cannot disconnect all clients");
+    let io = io.clone();
+    if io.to(room.clone()).leave(owner.to_string()).await.is_err() {
+        tracing::debug!(room, "Cannot take all clients out of their user's room");
     }
+    tokio::spawn(async move {
+        tokio::time::sleep(LAST_WORDS).await;
+        if let Some(session) = session {
+            let _ = io.to(room.clone()).emit("on_session_delete", &session).await;
+        }
+        if let Err(error) = io.to(room).disconnect().await {
+            tracing::debug!(%error, "Cannot disconnect all clients");
+        }
+    });
 }
 
 async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)> {
@@ -104,8 +139,8 @@ async fn messages(gallery: &Gallery, event: &Event) -> Vec<(&'static str, Value)
             None => Vec::new(),
         },
         Event::AssetUpdated { asset, .. } => match asset_of(gallery, *asset).await {
-            // Of what is locked away, not every session of its owner may know more.
-            Some(asset) if asset.visibility == Visibility::Locked => {
+            // The video of a photo that moves is not shown beside it; of what is locked away not every session may know more.
+            Some(asset) if matches!(asset.visibility, Visibility::Hidden | Visibility::Locked) => {
                 vec![("on_asset_hidden", asset.id.to_string().into())]
             }
             Some(asset) => vec![("on_asset_update", assets::json(&asset))],

@@ -34,6 +34,7 @@ pub mod search;
 pub mod sessions;
 pub mod stacks;
 mod sweeper;
+pub mod sync;
 pub mod tags;
 pub mod timeline;
 pub mod trash;
@@ -134,6 +135,7 @@ struct Inner {
     /// Pictures of full size are edited one at a time.
     editing: Semaphore,
     searches: search::Searches,
+    syncs: sync::Syncs,
     plugins: RwLock<Plugins>,
     manager: OnceLock<Arc<plugins::Manager>>,
     /// Something was put into the outbox.
@@ -145,6 +147,7 @@ impl Gallery {
         let identities = Cache::builder().max_capacity(10_000).time_to_live(Duration::from_secs(10)).build();
         let attempts = Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build();
         let events = EventBus::default();
+        let syncs = sync::Syncs::new(parts.store.pool_size());
         Self(Arc::new(Inner {
             parts,
             events,
@@ -154,6 +157,7 @@ impl Gallery {
             hashing: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             editing: Semaphore::new(1),
             searches: search::Searches::default(),
+            syncs,
             plugins: RwLock::default(),
             manager: OnceLock::new(),
             outbox: Notify::new(),

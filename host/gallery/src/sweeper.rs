@@ -13,6 +13,7 @@ impl Gallery {
     /// Until there is no garbage left that is due; returns how many pieces are gone. What fails stays for a later round.
     pub async fn sweep(&self) -> Result<usize> {
         self.store().sweep_plugin_values().await?;
+        self.store().prune_audits().await?;
         let mut gone = 0;
         loop {
             let claimed = self.store().claim_garbage(BATCH).await?;

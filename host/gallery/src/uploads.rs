@@ -12,7 +12,7 @@ use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
 use crate::asset_metadata::check_entries;
 use crate::corrections::said_beside;
-use crate::{Gallery, GalleryError, Result, failpoint};
+use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
 /// What the form says beside the file.
 #[derive(Debug, Clone)]
@@ -184,6 +184,10 @@ impl Gallery {
         match committed {
             Committed::Created => {
                 self.0.outbox.notify_one();
+                if let Some(video) = new.live_photo_video {
+                    // It is hidden from now on.
+                    self.events().publish(Event::AssetUpdated { owner: new.owner, asset: video });
+                }
                 Ok(Some(Uploaded::Created(id)))
             }
             Committed::Duplicate(id) => Ok(Some(Uploaded::Duplicate(id))),

@@ -36,6 +36,7 @@ pub mod search;
 pub mod sessions;
 pub mod stacks;
 pub mod steps;
+pub mod sync;
 pub mod tags;
 pub mod timeline;
 mod tls;

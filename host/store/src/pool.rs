@@ -94,6 +94,11 @@ impl Store {
         answer.map_err(|_| StoreError::Unavailable("it does not answer".into()))?
     }
 
+    /// Connections at most.
+    pub fn pool_size(&self) -> usize {
+        self.pool.status().max_size
+    }
+
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus { open: status.size, idle: status.available, waiting: status.waiting }
