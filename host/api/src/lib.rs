@@ -40,8 +40,6 @@ mod sessions;
 mod shared_links;
 mod stacks;
 mod storage;
-mod storage;
-mod sync;
 mod sync;
 mod system;
 mod tags;

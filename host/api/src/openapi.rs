@@ -86,6 +86,8 @@ fn document(operations: &[Operation]) -> Value {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "The accessToken of a login." },
                 "cookie": { "type": "apiKey", "in": "cookie", "name": "immich_access_token" },
+                "link_key": { "type": "apiKey", "in": "query", "name": "key" },
+                "link_slug": { "type": "apiKey", "in": "query", "name": "slug" },
                 "api_key": { "type": "apiKey", "in": "header", "name": "x-api-key" },
             },
         },
@@ -103,11 +105,16 @@ fn described(operation: &Operation, known: &Value) -> Value {
     });
     let permission = match operation.access {
         Access::Public => None,
-        Access::SignedIn => Some(None),
-        Access::User(permission) | Access::Admin(permission) => Some(Some(permission)),
+        Access::SignedIn | Access::SharedSignedIn => Some(None),
+        Access::User(permission) | Access::Admin(permission) | Access::Shared(permission) => Some(Some(permission)),
     };
     if let Some(permission) = permission {
         described["security"] = json!([{ "bearer": [] }, { "cookie": [] }, { "api_key": [] }]);
+        if let (Access::Shared(_) | Access::SharedSignedIn, Some(ways)) =
+            (operation.access, described["security"].as_array_mut())
+        {
+            ways.extend([json!({ "link_key": [] }), json!({ "link_slug": [] })]);
+        }
         if let Some(permission) = permission {
             described["x-immich-permission"] = permission.into();
         }

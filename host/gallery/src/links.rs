@@ -174,7 +174,7 @@ impl Gallery {
     /// Shows more assets of this user by a link of theirs.
     pub async fn add_to_link(&self, user: &User, id: LinkId, assets: &[AssetId]) -> Result<Vec<(AssetId, AddedOne)>> {
         let link = self.individual(user, id).await?;
-        let own = self.store().owned(user.id, assets).await?;
+        let own = self.store().owned(user.id, assets, false).await?;
         let mut added = self.store().add_link_assets(link.id, assets).await?;
         let shown = self.store().visible_by_link(link.id, &own).await?;
         let outcome = |id: &AssetId| match added.remove(id) {

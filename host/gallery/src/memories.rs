@@ -81,14 +81,14 @@ impl Gallery {
     }
 
     pub async fn add_to_memory(&self, user: &User, id: MemoryId, assets: &[AssetId]) -> Result<Outcomes<AssetId>> {
-        let owned = self.store().owned(user.id, assets).await?.into_iter().collect();
+        let owned = self.store().owned(user.id, assets, user.sees_locked).await?.into_iter().collect();
         let added = self.store().add_to_memory(user.id, id, assets).await?;
         let added = added.ok_or_else(|| GalleryError::no_access("memory.read"))?;
         Ok(outcomes(assets, &owned, &added, LeftOut::Duplicate))
     }
 
     pub async fn take_from_memory(&self, user: &User, id: MemoryId, assets: &[AssetId]) -> Result<Outcomes<AssetId>> {
-        let owned = self.store().owned(user.id, assets).await?.into_iter().collect();
+        let owned = self.store().owned(user.id, assets, user.sees_locked).await?.into_iter().collect();
         let gone = self.store().take_from_memory(user.id, id, assets).await?;
         let gone = gone.ok_or_else(|| GalleryError::no_access("memory.update"))?;
         Ok(outcomes(assets, &owned, &gone, LeftOut::NotFound))

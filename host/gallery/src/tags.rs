@@ -70,7 +70,7 @@ impl Gallery {
 
     pub async fn tag_assets(&self, user: &User, id: TagId, assets: &[AssetId]) -> Result<Outcomes<AssetId>> {
         self.tag(user, id, "tag.asset").await?;
-        let owned = self.store().owned(user.id, assets).await?.into_iter().collect();
+        let owned = self.store().owned(user.id, assets, user.sees_locked).await?.into_iter().collect();
         let fresh = self.store().tag_assets(user.id, &[id], assets).await?;
         let fresh: HashSet<AssetId> = fresh.into_iter().map(|(_, asset)| asset).collect();
         self.told(user, &fresh);
@@ -79,7 +79,7 @@ impl Gallery {
 
     pub async fn untag_assets(&self, user: &User, id: TagId, assets: &[AssetId]) -> Result<Outcomes<AssetId>> {
         self.tag(user, id, "tag.asset").await?;
-        let owned = self.store().owned(user.id, assets).await?.into_iter().collect();
+        let owned = self.store().owned(user.id, assets, user.sees_locked).await?.into_iter().collect();
         let gone = self.store().untag_assets(user.id, id, assets).await?;
         self.told(user, &gone);
         Ok(outcomes(assets, &owned, &gone, LeftOut::NotFound))

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use store::accounts::User;
 use store::search::AssetFilter;
 use types::wire::parse_sha1;
-use types::{AlbumId, AssetId, AssetType, PersonId, TagId, UserId, Visibility};
+use types::{AlbumId, AssetId, AssetType, PersonId, TagId, Visibility};
 
 use crate::error::{ApiError, Result};
 use crate::extract::{pairs, present, validation};
