@@ -119,7 +119,9 @@ async fn create_activity(
 ) -> Result<(StatusCode, Answer<Value>)> {
     let comment = match (body.kind, body.comment.as_deref()) {
         (Kind::Comment, None) => return Err(ApiError::field("comment", "is missing")),
-        (Kind::Like, Some(text)) if !text.is_empty() => return Err(ApiError::field("comment", "is not part of a like")),
+        (Kind::Like, Some(text)) if !text.is_empty() => {
+            return Err(ApiError::field("comment", "is not part of a like"));
+        }
         (Kind::Like, _) => None,
         (Kind::Comment, text) => text,
     };

@@ -33,11 +33,21 @@ pub fn routes() -> Routes {
         .add(Method::PATCH, "/albums/{id}", "updateAlbumInfo", Access::User("album.update"), patch(update_album_info))
         .delete("/albums/{id}", "deleteAlbum", Access::User("album.delete"), delete_album)
         .put("/albums/{id}/assets", "addAssetsToAlbum", Access::User("albumAsset.create"), add_assets_to_album)
-        .delete("/albums/{id}/assets", "removeAssetFromAlbum", Access::User("albumAsset.delete"), remove_asset_from_album)
+        .delete(
+            "/albums/{id}/assets",
+            "removeAssetFromAlbum",
+            Access::User("albumAsset.delete"),
+            remove_asset_from_album,
+        )
         .get("/albums/{id}/map-markers", "getAlbumMapMarkers", Access::Shared("album.read"), get_album_map_markers)
         .put("/albums/{id}/users", "addUsersToAlbum", Access::User("albumUser.create"), add_users_to_album)
         .put("/albums/{id}/user/{userId}", "updateAlbumUser", Access::User("albumUser.update"), update_album_user)
-        .delete("/albums/{id}/user/{userId}", "removeUserFromAlbum", Access::User("albumUser.delete"), remove_user_from_album)
+        .delete(
+            "/albums/{id}/user/{userId}",
+            "removeUserFromAlbum",
+            Access::User("albumUser.delete"),
+            remove_user_from_album,
+        )
 }
 
 /// AlbumResponseDto. Whoever has only a link sees the owner's name and nobody else.
@@ -232,7 +242,11 @@ struct Many {
 }
 
 /// Each album is a transaction of its own; one that the caller may not edit does not keep the others from theirs.
-async fn add_assets_to_albums(State(state): State<ApiState>, auth: Auth, Json(body): Json<Many>) -> Result<Answer<Value>> {
+async fn add_assets_to_albums(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Json(body): Json<Many>,
+) -> Result<Answer<Value>> {
     check_count("albumIds", body.album_ids.len(), MOST_ALBUMS)?;
     check_count("assetIds", body.asset_ids.len(), MOST_ASSETS)?;
     let mut outcomes = Vec::new();

@@ -40,7 +40,9 @@ pub fn set(headers: &mut HeaderMap, token: &str, secure: bool) {
 /// Adds a token to those that open links.
 pub fn open_link(asked: &HeaderMap, headers: &mut HeaderMap, token: &str, secure: bool) {
     let known = read(asked, SHARED_LINK).unwrap_or_default();
-    let is_token = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_token = |text: &&str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
     let others = known.split(BETWEEN).filter(is_token).filter(|known| *known != token);
     let tokens: Vec<&str> = std::iter::once(token).chain(others).take(MOST_LINKS).collect();
     let value = tokens.join(&BETWEEN.to_string());

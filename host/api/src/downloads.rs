@@ -26,9 +26,12 @@ const MOST_FILES: usize = 100_000;
 const ARCHIVE: f64 = 4_294_967_296.0;
 
 pub fn routes() -> Routes {
-    Routes::new()
-        .post("/download/info", "getDownloadInfo", Access::Shared("asset.download"), get_download_info)
-        .post("/download/archive", "downloadArchive", Access::Shared("asset.download"), download_archive)
+    Routes::new().post("/download/info", "getDownloadInfo", Access::Shared("asset.download"), get_download_info).post(
+        "/download/archive",
+        "downloadArchive",
+        Access::Shared("asset.download"),
+        download_archive,
+    )
 }
 
 #[derive(Deserialize)]

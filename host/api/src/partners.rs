@@ -41,7 +41,11 @@ enum Direction {
     SharedWith,
 }
 
-async fn get_partners(State(state): State<ApiState>, auth: Auth, Query(query): Query<Listing>) -> Result<Answer<Value>> {
+async fn get_partners(
+    State(state): State<ApiState>,
+    auth: Auth,
+    Query(query): Query<Listing>,
+) -> Result<Answer<Value>> {
     let user = auth.user();
     let partners = match query.direction {
         Direction::SharedBy => state.gallery.partners_by(user).await?,

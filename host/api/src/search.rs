@@ -33,11 +33,7 @@ pub fn routes() -> Routes {
         .get("/search/suggestions", "getSearchSuggestions", Access::User("asset.read"), get_search_suggestions)
 }
 
-async fn search_assets(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Json(body): Json<Body>,
-) -> Result<Answer<Value>> {
+async fn search_assets(State(state): State<ApiState>, caller: Caller, Json(body): Json<Body>) -> Result<Answer<Value>> {
     let viewer = caller.viewer();
     let (page, size) = body.page(250)?;
     let order = if body.order == Some(Direction::Asc) { Order::OldestFirst } else { Order::NewestFirst };
@@ -61,7 +57,8 @@ async fn search_smart(State(state): State<ApiState>, auth: Auth, Json(body): Jso
 async fn search_random(State(state): State<ApiState>, auth: Auth, Json(body): Json<Body>) -> Result<Answer<Value>> {
     let viewer = Viewer::User(auth.user());
     let (_, size) = body.page(250)?;
-    let found = state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, Order::Random, 1, size).await?;
+    let found =
+        state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, Order::Random, 1, size).await?;
     Ok(Answer(body.items(&state, viewer, &found).await?.into()))
 }
 
@@ -74,7 +71,8 @@ async fn search_large_assets(
     let mut body = body::from_query(query.as_deref().unwrap_or(""))?;
     body.with_exif = true;
     let (_, size) = body.page(250)?;
-    let found = state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, Order::LargestFirst, 1, size).await?;
+    let found =
+        state.gallery.search().metadata(&body.filter_for(&state, viewer).await?, Order::LargestFirst, 1, size).await?;
     Ok(Answer(body.items(&state, viewer, &found).await?.into()))
 }
 

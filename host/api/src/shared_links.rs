@@ -43,7 +43,12 @@ pub fn routes() -> Routes {
             patch(update_shared_link),
         )
         .delete("/shared-links/{id}", "removeSharedLink", Access::User("sharedLink.delete"), remove_shared_link)
-        .put("/shared-links/{id}/assets", "addSharedLinkAssets", Access::User("sharedLink.update"), add_shared_link_assets)
+        .put(
+            "/shared-links/{id}/assets",
+            "addSharedLinkAssets",
+            Access::User("sharedLink.update"),
+            add_shared_link_assets,
+        )
         .delete(
             "/shared-links/{id}/assets",
             "removeSharedLinkAssets",
@@ -102,11 +107,7 @@ async fn get_all_shared_links(
     Ok(Answer(answers(&state, Viewer::User(user), &links).await?.into()))
 }
 
-async fn get_shared_link_by_id(
-    State(state): State<ApiState>,
-    auth: Auth,
-    Id(id): Id<LinkId>,
-) -> Result<Answer<Value>> {
+async fn get_shared_link_by_id(State(state): State<ApiState>, auth: Auth, Id(id): Id<LinkId>) -> Result<Answer<Value>> {
     let user = auth.user();
     let link = state.gallery.link(user, id, "sharedLink.read").await?;
     Ok(Answer(answer(&state, Viewer::User(user), &link).await?))

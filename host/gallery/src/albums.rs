@@ -107,12 +107,7 @@ impl Gallery {
     }
 
     /// Puts assets of this user, who owns or edits the album, into it. What became of each, in the order asked.
-    pub async fn add_to_album(
-        &self,
-        user: &User,
-        id: AlbumId,
-        assets: &[AssetId],
-    ) -> Result<Vec<(AssetId, AddedOne)>> {
+    pub async fn add_to_album(&self, user: &User, id: AlbumId, assets: &[AssetId]) -> Result<Vec<(AssetId, AddedOne)>> {
         let mut added = match self.store().add_to_album(user.id, id, assets).await? {
             Some(added) => added,
             None => return Err(GalleryError::no_access("albumAsset.create")),
@@ -151,8 +146,8 @@ impl Gallery {
 
     /// Its owner lets users in.
     pub async fn share_album(&self, user: &User, id: AlbumId, users: &[(UserId, AlbumRole)]) -> Result<Album> {
-        check_users(user.id, users)?;
         self.check_role(user, id, AlbumRole::Owner, "album.share").await?;
+        check_users(user.id, users)?;
         self.check_accounts(users).await?;
         match self.store().add_album_users(id, users).await {
             Ok(true) => {}
@@ -209,13 +204,7 @@ impl Gallery {
     }
 
     /// Have they the album, and may they do with it what `least` may?
-    pub(crate) async fn check_role(
-        &self,
-        user: &User,
-        id: AlbumId,
-        least: AlbumRole,
-        permission: &str,
-    ) -> Result<()> {
+    pub(crate) async fn check_role(&self, user: &User, id: AlbumId, least: AlbumRole, permission: &str) -> Result<()> {
         match (self.store().album_role(user.id, id).await?, least) {
             (Some(_), AlbumRole::Viewer)
             | (Some(AlbumRole::Owner | AlbumRole::Editor), AlbumRole::Editor)

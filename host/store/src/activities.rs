@@ -65,17 +65,15 @@ impl Store {
         let of_album = filter.asset == Some(None);
         let user = filter.user.map(|id| id.0);
         let rows = client
-            .query(
-                &statement,
-                &[&filter.album.0, &asset, &of_album, &filter.about_assets, &user, &filter.is_comment],
-            )
+            .query(&statement, &[&filter.album.0, &asset, &of_album, &filter.about_assets, &user, &filter.is_comment])
             .await?;
         Ok(rows.iter().map(activity).collect())
     }
 
     pub async fn activity(&self, id: ActivityId) -> Result<Option<Activity>> {
         let client = self.client().await?;
-        let sql = format!("SELECT {ACTIVITY}, {USER} FROM activity c JOIN app_user u ON u.id = c.user_id WHERE c.id = $1");
+        let sql =
+            format!("SELECT {ACTIVITY}, {USER} FROM activity c JOIN app_user u ON u.id = c.user_id WHERE c.id = $1");
         let statement = client.prepare_cached(&sql).await?;
         Ok(client.query_opt(&statement, &[&id.0]).await?.as_ref().map(activity))
     }

@@ -35,7 +35,8 @@ fn part(row: &Row) -> Part {
 }
 
 const PART: &str = "a.id, a.file_size, v.id AS moving_id, v.file_size AS moving_size";
-const MOVING: &str = "LEFT JOIN asset v ON v.id = a.live_photo_video_id AND v.deleted_at IS NULL AND v.visibility <> 'locked'";
+const MOVING: &str =
+    "LEFT JOIN asset v ON v.id = a.live_photo_video_id AND v.deleted_at IS NULL AND v.visibility <> 'locked'";
 
 impl Store {
     /// In the order of `assets`; unknown ones are left out.

@@ -212,7 +212,9 @@ impl Store {
     pub async fn remove_link_assets(&self, link: LinkId, assets: &[AssetId]) -> Result<HashSet<AssetId>> {
         let client = self.client().await?;
         let statement = client
-            .prepare_cached("DELETE FROM shared_link_asset WHERE link_id = $1 AND asset_id = ANY($2) RETURNING asset_id")
+            .prepare_cached(
+                "DELETE FROM shared_link_asset WHERE link_id = $1 AND asset_id = ANY($2) RETURNING asset_id",
+            )
             .await?;
         let rows = client.query(&statement, &[&link.0, &uuids(assets)]).await?;
         Ok(rows.iter().map(|row| AssetId(row.get(0))).collect())

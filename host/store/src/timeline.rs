@@ -108,9 +108,7 @@ impl Store {
         };
         let (city, country, taken, made) = match filter.without_metadata {
             true => ("NULL::text", "NULL::text", "local_date_time", "local_date_time"),
-            false => {
-                ("x.city", "x.country", "file_created_at AT TIME ZONE 'UTC'", "created_at AT TIME ZONE 'UTC'")
-            }
+            false => ("x.city", "x.country", "file_created_at AT TIME ZONE 'UTC'", "created_at AT TIME ZONE 'UTC'"),
         };
         let sql = format!(
             r#"SELECT json_build_object(

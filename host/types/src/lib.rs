@@ -10,5 +10,6 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use entity::{AlbumRole, AssetType, Job, JobKind, Priority, QueueName, Visibility};
 pub use finding::{DetectedFace, Point, Rect, Size};
 pub use id::{
-    ActivityId, AlbumId, ApiKeyId, AssetId, FaceId, IntentId, JobId, LinkId, ParseIdError, PersonId, RunId, SessionId, UserId,
+    ActivityId, AlbumId, ApiKeyId, AssetId, FaceId, IntentId, JobId, LinkId, ParseIdError, PersonId, RunId, SessionId,
+    UserId,
 };

@@ -88,7 +88,8 @@ async fn redirect(state: &ApiState, viewer: Viewer<'_>, id: AssetId, uri: &Uri) 
         Err(error) => return Err(error.into()),
     };
     let to = if shown { "original?" } else { "thumbnail?size=preview&" };
-    let link = uri.query().unwrap_or("").split('&').filter(|pair| pair.starts_with("key=") || pair.starts_with("slug="));
+    let link =
+        uri.query().unwrap_or("").split('&').filter(|pair| pair.starts_with("key=") || pair.starts_with("slug="));
     let to = to.to_owned() + &link.collect::<Vec<_>>().join("&");
     let to = format!("/api/assets/{id}/{}", to.trim_end_matches(['?', '&']));
     Ok((StatusCode::FOUND, [(header::LOCATION, to)]).into_response())

@@ -8,9 +8,9 @@ use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, Stat
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
-use gallery::{GalleryError, Viewer};
 use gallery::uploads::{Arriving, UploadFields, Uploaded};
 use gallery::visible::Permission;
+use gallery::{GalleryError, Viewer};
 use jiff::Timestamp;
 use serde_json::json;
 use store::accounts::User;
