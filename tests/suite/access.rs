@@ -445,7 +445,7 @@ async fn who_is_no_administrator_gets_403_where_one_is_needed() {
 async fn a_key_without_the_permission_gets_403_from_every_operation() {
     let app = TestApp::start().await;
     let ann = ann(&app).await;
-    let body = json!({ "name": "narrow", "permissions": ["activity.read"] });
+    let body = json!({ "name": "narrow", "permissions": ["timeline.download"] });
     let key = ann.client.post("/api-keys", &body).await.ok();
     let key = key["secret"].as_str().unwrap();
     let before = state(&ann).await;

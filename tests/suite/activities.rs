@@ -64,7 +64,14 @@ async fn those_who_have_an_album_talk_about_it() {
     ] {
         errors.push(bob.post("/activities", &body).await.error());
     }
-    insta::assert_snapshot!(errors.join("\n"), @"");
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    400 Validation failed [{"message":"is missing","path":["comment"]}]
+    400 comment must have 1 to 10000 bytes
+    400 Validation failed [{"message":"must not contain NUL","path":["body"]}]
+    400 comment must have 1 to 10000 bytes
+    400 Validation failed [{"message":"type: unknown variant `shout`, expected `comment` or `like` at line 1 column 64","path":["type"]}]
+    400 Validation failed [{"message":"albumId: UUID parsing failed: invalid character: found `x` at 0 at line 1 column 14","path":["albumId"]}]
+    "#);
     ann.patch(&format!("/albums/{album}"), &json!({ "isActivityEnabled": false })).await.ok();
     let disabled = bob.post("/activities", &about(None, None)).await.error();
     insta::assert_snapshot!(disabled, @"400 Not found or no activity.create access");

@@ -111,7 +111,54 @@ async fn an_album_shows_its_photos_to_those_who_have_it_and_to_nobody_else() {
         ".id" => "[id]", ".albumThumbnailAssetId" => "[id]", ".createdAt" => "[date]", ".updatedAt" => "[date]",
         ".lastModifiedAssetTimestamp" => "[date]", ".albumUsers[].user.id" => "[id]", ".contributorCounts[].userId" => "[id]",
         ".albumUsers[].user.profileChangedAt" => "[date]",
-    }, @"");
+    }, @r#"
+    {
+      "albumName": "Delft",
+      "albumThumbnailAssetId": "[id]",
+      "albumUsers": [
+        {
+          "role": "owner",
+          "user": {
+            "avatarColor": "primary",
+            "email": "ann@example.org",
+            "id": "[id]",
+            "name": "Ann",
+            "profileChangedAt": "[date]",
+            "profileImagePath": ""
+          }
+        },
+        {
+          "role": "viewer",
+          "user": {
+            "avatarColor": "primary",
+            "email": "bob@example.org",
+            "id": "[id]",
+            "name": "Bob",
+            "profileChangedAt": "[date]",
+            "profileImagePath": ""
+          }
+        }
+      ],
+      "assetCount": 1,
+      "contributorCounts": [
+        {
+          "assetCount": 1,
+          "userId": "[id]"
+        }
+      ],
+      "createdAt": "[date]",
+      "description": "",
+      "endDate": "2020-06-01T12:00:00.000Z",
+      "hasSharedLink": false,
+      "id": "[id]",
+      "isActivityEnabled": true,
+      "lastModifiedAssetTimestamp": "[date]",
+      "order": "desc",
+      "shared": true,
+      "startDate": "2020-06-01T12:00:00.000Z",
+      "updatedAt": "[date]"
+    }
+    "#);
     assert_eq!(seen(&bob, &inside, "").await, ALL);
     assert_eq!(seen(&bob, &outside, "").await, NOTHING);
     assert_eq!(seen(&cleo, &inside, "").await, NOTHING);
@@ -322,7 +369,28 @@ async fn what_no_album_can_be_is_refused() {
     ] {
         errors.push(answer.error());
     }
-    insta::assert_snapshot!(errors.join("\n"), @"");
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    400 Validation failed [{"message":"missing field `albumName` at line 1 column 2","path":["albumName"]}]
+    400 Validation failed [{"message":"must not contain NUL","path":["body"]}]
+    400 albumName must have at most 1000 bytes
+    400 Not found or no asset.share access
+    400 Validation failed [{"message":"assetIds[0]: UUID parsing failed: invalid character: found `x` at 0 at line 1 column 32","path":["assetIds[0]"]}]
+    400 Cannot be shared with owner
+    400 role must be editor or viewer
+    400 User not found
+    400 User not found
+    400 Validation failed [{"message":"must name at least one","path":["albumUsers"]}]
+    400 Album not shared with user
+    400 Cannot be shared with owner
+    400 Album not shared with user
+    400 Validation failed [{"message":"\"x\" is not a UUID","path":["userId"]}]
+    400 Validation failed [{"message":"order: unknown variant `up`, expected `asc` or `desc` at line 1 column 13","path":["order"]}]
+    400 description must have at most 10000 bytes
+    400 Validation failed [{"message":"\"x\" is not a UUID","path":["id"]}]
+    400 Not found or no album.read access
+    400 Not found or no album.delete access
+    400 Validation failed [{"message":"at most 100000 at once","path":["ids"]}]
+    "#);
     assert_eq!(ann.get("/albums").await.ok().as_array().unwrap().len(), 1, "nothing was half made");
     ann.put(&format!("{path}/users"), &user(&bob.user_id, "editor")).await.ok();
     let twice = ann.put(&format!("{path}/users"), &user(&bob.user_id, "viewer")).await.error();

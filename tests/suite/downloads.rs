@@ -103,7 +103,14 @@ async fn archives_are_as_large_as_the_client_wants() {
     ] {
         errors.push(client.post("/download/info", &body).await.error());
     }
-    insta::assert_snapshot!(errors.join("\n"), @"");
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    400 assetIds, albumId, or userId is required
+    400 Validation failed [{"message":"must be at least 1","path":["archiveSize"]}]
+    400 Validation failed [{"message":"assetIds[0]: UUID parsing failed: invalid character: found `x` at 0 at line 1 column 16","path":["assetIds[0]"]}]
+    400 Not found or no album.download access
+    400 Not found or no timeline.download access
+    400 Not found or no asset.download access
+    "#);
 }
 
 #[tokio::test]

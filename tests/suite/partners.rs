@@ -54,7 +54,17 @@ async fn a_partner_sees_what_the_timeline_shows_and_wants_it_on_theirs_or_not() 
     ] {
         errors.push(answer.error());
     }
-    insta::assert_snapshot!(errors.join("\n"), @"");
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    400 withPartners is only supported for non-archived, non-trashed, non-favorited assets
+    400 withPartners is only supported for non-archived, non-trashed, non-favorited assets
+    400 withPartners is only supported for non-archived, non-trashed, non-favorited assets
+    400 Partner already exists
+    400 Cannot be a partner of oneself
+    400 User not found
+    400 Not found or no partner.update access
+    400 Not found or no partner.delete access
+    400 Validation failed [{"message":"direction: unknown variant `both`, expected `shared-by` or `shared-with`","path":["direction"]}]
+    "#);
     ann.delete(&format!("/partners/{}", bob.user_id), &json!({})).await.ok();
     assert_eq!(seen(&bob, &shown, "").await, NOTHING);
     let raw = app.database.raw().await;

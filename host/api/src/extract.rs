@@ -94,10 +94,14 @@ pub enum LinkName {
 
 impl LinkName {
     pub fn of(parts: &Parts) -> Option<Self> {
-        if let Some(key) = header(parts, "x-immich-share-key").or_else(|| query(parts, "key")) {
-            return Some(Self::Key(parse_key(&key)));
+        // What is empty names none: a form sends a field that nobody filled in.
+        let named = |in_header: &str, in_query: &str| {
+            header(parts, in_header).or_else(|| query(parts, in_query)).filter(|name| !name.is_empty())
+        };
+        match named("x-immich-share-key", "key") {
+            Some(key) => Some(Self::Key(parse_key(&key))),
+            None => named("x-immich-share-slug", "slug").map(Self::Slug),
         }
-        header(parts, "x-immich-share-slug").or_else(|| query(parts, "slug")).map(Self::Slug)
     }
 
     /// What the gallery looks for; no key is empty.

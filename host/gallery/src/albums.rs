@@ -146,8 +146,8 @@ impl Gallery {
 
     /// Its owner lets users in.
     pub async fn share_album(&self, user: &User, id: AlbumId, users: &[(UserId, AlbumRole)]) -> Result<Album> {
-        check_users(user.id, users)?;
         self.check_role(user, id, AlbumRole::Owner, "album.share").await?;
+        check_users(user.id, users)?;
         self.check_accounts(users).await?;
         match self.store().add_album_users(id, users).await {
             Ok(true) => {}

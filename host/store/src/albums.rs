@@ -89,10 +89,18 @@ const ALBUM: &str =
         (SELECT a.id FROM album_asset m JOIN asset a ON a.id = m.asset_id
          WHERE m.album_id = al.id AND a.deleted_at IS NULL AND a.visibility IN ('timeline', 'archive')
          ORDER BY a.local_date_time DESC, a.id DESC LIMIT 1)) AS thumbnail,
-    content.count, content.first, content.last, content.changed";
-const CONTENT: &str = "LATERAL (SELECT count(*), min(a.local_date_time) AS first, max(a.local_date_time) AS last,
-        max(a.updated_at) AS changed FROM album_asset m JOIN asset a ON a.id = m.asset_id
-    WHERE m.album_id = al.id AND a.deleted_at IS NULL AND a.visibility IN ('timeline', 'archive')) content";
+    coalesce(content.count, 0) AS count, content.first, content.last, content.changed";
+/// What the albums of the user $1, or the one of them that is $2, show: added up once for all, since each photo by itself is slow.
+const CONTENTS: &str = "(SELECT m.album_id, count(*), min(a.local_date_time) AS first, max(a.local_date_time) AS last,
+        max(a.updated_at) AS changed FROM album_user mine JOIN album_asset m ON m.album_id = mine.album_id
+        JOIN asset a ON a.id = m.asset_id
+    WHERE mine.user_id = $1 AND ($2::uuid IS NULL OR mine.album_id = $2)
+      AND a.deleted_at IS NULL AND a.visibility IN ('timeline', 'archive') GROUP BY m.album_id) content";
+/// What the album $1 shows.
+const CONTENT: &str = "(SELECT $1::uuid AS album_id, count(*), min(a.local_date_time) AS first,
+        max(a.local_date_time) AS last, max(a.updated_at) AS changed
+    FROM album_asset m JOIN asset a ON a.id = m.asset_id
+    WHERE m.album_id = $1 AND a.deleted_at IS NULL AND a.visibility IN ('timeline', 'archive')) content";
 
 fn album(row: &Row) -> Album {
     let (first, last): (Option<civil::DateTime>, Option<civil::DateTime>) = (row.get("first"), row.get("last"));
@@ -127,7 +135,8 @@ impl Store {
     pub async fn albums(&self, user: UserId, filter: &AlbumFilter) -> Result<Vec<Album>> {
         let client = self.client().await?;
         let sql = format!(
-            "SELECT {ALBUM} FROM album_user me JOIN album al ON al.id = me.album_id, {CONTENT}
+            "SELECT {ALBUM} FROM album_user me JOIN album al ON al.id = me.album_id
+             LEFT JOIN {CONTENTS} ON content.album_id = al.id
              WHERE me.user_id = $1 AND {OWNED} AND ($2::uuid IS NULL OR al.id = $2)
                AND ($3::uuid IS NULL OR EXISTS (SELECT FROM album_asset i WHERE i.album_id = al.id AND i.asset_id = $3))
                AND ($4::text IS NULL OR al.name = $4)
@@ -144,7 +153,7 @@ impl Store {
 
     pub async fn album(&self, id: AlbumId) -> Result<Option<Album>> {
         let client = self.client().await?;
-        let sql = format!("SELECT {ALBUM} FROM album al, {CONTENT} WHERE al.id = $1 AND {OWNED}");
+        let sql = format!("SELECT {ALBUM} FROM album al JOIN {CONTENT} ON true WHERE al.id = $1 AND {OWNED}");
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0]).await?;
         drop(client);
