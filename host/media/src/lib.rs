@@ -26,6 +26,6 @@ pub use format::{Format, by_extension, extensions, sniff};
 pub use live::motion_video;
 pub use metadata::{Metadata, Sidecar, metadata, offset_name, parse_offset, sidecar};
 pub use pixels::{Channels, Filter, Fit, Layout, Pixels, TensorOptions, crop, fill_tensor, resize, tensor, warp};
-pub use places::{Place, place, time_zone_at};
+pub use places::{NamedPlace, Place, place, places_named, time_zone_at};
 pub use scratch::cool;
 pub use thumbnails::{ThumbnailSpec, Thumbnails, thumbnails};
