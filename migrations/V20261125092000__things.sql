@@ -41,8 +41,9 @@ BEGIN
         DELETE FROM stack WHERE id = OLD.stack_id;
         RETURN NULL;
     END IF;
+    -- Not one that is just being deleted: whoever deletes it waits for this stack.
     SELECT id INTO next FROM asset WHERE stack_id = OLD.stack_id
-        ORDER BY deleted_at IS NOT NULL, file_created_at, id LIMIT 1;
+        ORDER BY deleted_at IS NOT NULL, file_created_at, id LIMIT 1 FOR KEY SHARE SKIP LOCKED;
     UPDATE stack SET primary_asset_id = next WHERE id = OLD.stack_id AND primary_asset_id = OLD.id AND primary_asset_id <> next;
     RETURN NULL;
 END $$;

@@ -71,6 +71,7 @@ impl Things {
             | "getMyCalendarHeatmap"
             | "getAssetEdits"
             | "removeAssetEdits" => json!({}),
+            "searchPlaces" => return query("?name=delft"),
             "reverseGeocode" => return query("?lat=1&lon=1"),
             "getAssetsByOriginalPath" => return query("?path=main:library/admin/2024/2024-03-15"),
             "createStack" => json!({ "assetIds": [asset, self.stack] }),
@@ -122,6 +123,7 @@ pub async fn calls(app: &TestApp, client: &Client, [one, two]: [&str; 2]) {
         format!("/assets/{one}/metadata"),
         format!("/assets/{one}/metadata/key"),
         "/map/markers".into(),
+        "/search/places?name=delft".into(),
         "/map/reverse-geocode?lat=52.0116&lon=4.3571".into(),
         "/view/folder/unique-paths".into(),
         "/view/folder?path=x".into(),

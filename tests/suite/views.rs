@@ -38,6 +38,11 @@ async fn the_map_shows_where_photos_were_taken() {
     assert_eq!(bob.get("/map/markers").await.ok(), json!([]));
     let place = client.get("/map/reverse-geocode?lat=52.0116&lon=4.3571").await.ok();
     assert_eq!((place.as_array().unwrap().len(), &place[0]["city"]), (1, &json!("Delft")));
+    let found = client.get("/search/places?name=delf").await.ok();
+    let delft = found.as_array().unwrap().iter().find(|place| place["name"] == "Delft").expect("Delft is a place");
+    assert_eq!(delft["admin1name"], "South Holland");
+    assert!((delft["latitude"].as_f64().unwrap() - 52.0).abs() < 0.1, "{delft}");
+    assert_eq!(client.get("/search/places?name=%20").await.status, StatusCode::BAD_REQUEST);
     assert_eq!(client.get("/map/reverse-geocode?lat=0&lon=-30").await.ok(), json!([]), "in the ocean");
     for wrong in [
         "reverse-geocode?lat=91&lon=0",

@@ -30,6 +30,7 @@ pub fn routes() -> Routes {
         .get("/search/person", "searchPerson", Access::User("person.read"), search_person)
         .get("/search/explore", "getExploreData", Access::User("asset.read"), get_explore_data)
         .get("/search/cities", "getAssetsByCity", Access::User("asset.read"), get_assets_by_city)
+        .get("/search/places", "searchPlaces", Access::User("asset.read"), search_places)
         .get("/search/suggestions", "getSearchSuggestions", Access::User("asset.read"), get_search_suggestions)
 }
 
@@ -115,6 +116,34 @@ async fn get_assets_by_city(State(state): State<ApiState>, auth: Auth) -> Result
     let user = auth.user();
     let cities = state.gallery.search().cities(user.id, 1, 10_000).await?;
     Ok(Answer(cities.iter().map(|(_, asset)| assets::json(asset)).collect()))
+}
+
+#[derive(Deserialize)]
+struct PlaceName {
+    name: String,
+}
+
+async fn search_places(
+    State(state): State<ApiState>,
+    _: Auth,
+    Query(query): Query<PlaceName>,
+) -> Result<Answer<Value>> {
+    // As many as Immich's page shows.
+    const MOST: usize = 20;
+    if query.name.trim().is_empty() {
+        return Err(ApiError::field("name", "must not be empty"));
+    }
+    let found = state.gallery.places_named(query.name, MOST).await?;
+    let json = |named: &media::NamedPlace| {
+        json!({
+            "name": named.place.city,
+            "admin1name": named.place.state,
+            "admin2name": named.county,
+            "latitude": named.latitude,
+            "longitude": named.longitude,
+        })
+    };
+    Ok(Answer(found.iter().map(json).collect()))
 }
 
 #[derive(Deserialize)]

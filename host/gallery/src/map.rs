@@ -1,6 +1,6 @@
 //! Places: where photos were taken, and what is near.
 
-use media::Place;
+use media::{NamedPlace, Place};
 use store::accounts::User;
 use store::map::{Marker, MarkerFilter};
 
@@ -10,6 +10,13 @@ impl Gallery {
     /// The assets of this user that have coordinates.
     pub async fn markers(&self, user: &User, filter: &MarkerFilter) -> Result<Vec<Marker>> {
         Ok(self.store().markers(user.id, filter).await?)
+    }
+
+    /// The places that a name may mean.
+    pub async fn places_named(&self, name: String, limit: usize) -> Result<Vec<NamedPlace>> {
+        tokio::task::spawn_blocking(move || media::places_named(&name, limit))
+            .await
+            .map_err(|error| GalleryError::Invalid(format!("no place can be found: {error}")))
     }
 
     /// The place that is near these coordinates, in degrees.

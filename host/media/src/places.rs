@@ -64,7 +64,7 @@ fn valid(latitude: f64, longitude: f64) -> bool {
 }
 
 /// The English short name of an ISO 3166 code; the code itself where it is unknown.
-fn country(code: &str) -> String {
+pub(crate) fn country(code: &str) -> String {
     celes::Country::from_alpha2(code).map_or_else(
         |_| code.to_owned(),
         |country| {

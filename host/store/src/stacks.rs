@@ -118,11 +118,15 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         lock_things(&transaction, owner.0).await?;
+        // Assets before their stack, as where an asset goes.
         let statement = transaction
-            .prepare_cached(
-                "UPDATE stack SET primary_asset_id = $3 WHERE id = $2 AND owner_id = $1
-                   AND EXISTS (SELECT FROM asset WHERE id = $3 AND stack_id = $2)",
-            )
+            .prepare_cached("SELECT FROM asset WHERE id = $3 AND stack_id = $2 AND owner_id = $1 FOR KEY SHARE")
+            .await?;
+        if transaction.query_opt(&statement, &[&owner.0, &stack.0, &primary.0]).await?.is_none() {
+            return Ok(false);
+        }
+        let statement = transaction
+            .prepare_cached("UPDATE stack SET primary_asset_id = $3 WHERE id = $2 AND owner_id = $1")
             .await?;
         let changed = transaction.execute(&statement, &[&owner.0, &stack.0, &primary.0]).await?;
         transaction.commit().await?;
