@@ -206,7 +206,7 @@ async fn a_signature_of_the_older_kind_counts_too() {
         digest: String::new(),
     };
     let keys =
-        [PluginKey { public_key: key.into(), prefix: "org.example".into(), added_at: jiff::Timestamp::UNIX_EPOCH }];
+        [PluginKey { public_key: key.into(), prefix: "org.example".into(), added_at: Timestamp::UNIX_EPOCH }];
     let said = |bytes| verify(&package(bytes), Some(signature), &keys, false).unwrap_err();
     // It holds, and only says nothing of a plugin.
     assert!(said(b"test").contains("names no id"), "{}", said(b"test"));
@@ -479,7 +479,7 @@ async fn two_plugins_with_one_id_are_refused() {
         source: "settings".into(),
         manifest: None,
         digest: String::new(),
-        changed_at: jiff::Timestamp::UNIX_EPOCH,
+        changed_at: Timestamp::UNIX_EPOCH,
         granted: Map::new(),
         plugin: None,
         error: None,
