@@ -205,8 +205,7 @@ async fn a_signature_of_the_older_kind_counts_too() {
         version: "1.0.0".parse().unwrap(),
         digest: String::new(),
     };
-    let keys =
-        [PluginKey { public_key: key.into(), prefix: "org.example".into(), added_at: Timestamp::UNIX_EPOCH }];
+    let keys = [PluginKey { public_key: key.into(), prefix: "org.example".into(), added_at: Timestamp::UNIX_EPOCH }];
     let said = |bytes| verify(&package(bytes), Some(signature), &keys, false).unwrap_err();
     // It holds, and only says nothing of a plugin.
     assert!(said(b"test").contains("names no id"), "{}", said(b"test"));
