@@ -186,8 +186,25 @@ async fn ten_megabytes_of_json_are_too_much_for_every_operation() {
     let bytes = serde_json::to_vec(&body).unwrap();
     for operation in api::operations() {
         let takes_a_body = operation.method != Method::GET && !["uploadAsset", "uploadPlugin"].contains(&operation.id);
-        let reads_none =
-            ["logout", "validateAccessToken", "emptyTrash", "restoreTrash", "searchLargeAssets", "reloadPipelines"];
+        let reads_none = [
+            "logout",
+            "validateAccessToken",
+            "emptyTrash",
+            "restoreTrash",
+            "searchLargeAssets",
+            "reloadPipelines",
+            "lockAuthSession",
+            "lockSession",
+            "deleteAllSessions",
+            "rotateApiKey",
+            "restoreUserAdmin",
+            "deleteUserOnboarding",
+            "deleteUserLicense",
+            "deleteServerLicense",
+            // A form.
+            "createProfileImage",
+            "deleteProfileImage",
+        ];
         let by_path_alone =
             operation.method == Method::DELETE && operation.path.contains("{id}") && operation.id != "deleteFace";
         if !takes_a_body || by_path_alone || reads_none.contains(&operation.id) {
