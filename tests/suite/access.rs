@@ -488,7 +488,9 @@ async fn a_key_with_the_permission_of_an_operation_and_no_other_may_call_it() {
         }
         let (status, body) = send(&app.anonymous, &operation, &ann, Some(&keys[&("ann", permission)])).await;
         assert_ne!(status, StatusCode::UNAUTHORIZED, "{}: {body}", operation.id);
-        assert!(!body.contains("Missing required permission"), "{}: {body}", operation.id);
+        // That it may call does not mean that it may give away what it may not itself: `createApiKey`.
+        let own = json!({ "message": format!("Missing required permission: {permission}") });
+        assert_ne!(serde_json::from_str::<Value>(&body).ok(), Some(own), "{}", operation.id);
         assert!(!status.is_server_error(), "{}: {status} {body}", operation.id);
     }
 }
