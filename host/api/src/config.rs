@@ -43,6 +43,7 @@ fn whole(state: &ApiState, running: &RunningConfig) -> Value {
             "machineLearning": {
                 "enabled": embedder || detector,
                 "clip": { "enabled": embedder },
+                "duplicateDetection": { "enabled": embedder },
                 "facialRecognition": { "enabled": detector },
             },
             "trash": { "days": running.trash_days },

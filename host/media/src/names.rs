@@ -1,11 +1,12 @@
 //! Names to places.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::time::Duration;
 
 use reverse_geocoder::{Record, ReverseGeocoder, degrees_lat_lng_to_unit_sphere};
 
 use crate::places::{Place, country};
+use crate::seldom::Seldom;
 
 /// A place that a name means (GeoNames, CC BY 4.0).
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +21,15 @@ pub struct NamedPlace {
 
 /// The places whose names begin with `name`, or have a word that does, in whatever case; the shortest names first.
 ///
-/// The first call takes about a second.
+/// A call after five minutes without one takes about a second.
 pub fn places_named(name: &str, limit: usize) -> Vec<NamedPlace> {
     let name: String = name.trim().to_lowercase().chars().map(plain).collect();
     if name.is_empty() {
         return Vec::new();
     }
     let later = format!(" {name}");
-    let mut found: Vec<(bool, &Named)> = NAMES
+    let names = NAMES.get();
+    let mut found: Vec<(bool, &Named)> = names
         .iter()
         .filter_map(|named| {
             let begins = named.name.starts_with(&name);
@@ -72,7 +74,7 @@ struct Named {
     record: Record,
 }
 
-static NAMES: LazyLock<Vec<Named>> = LazyLock::new(names);
+static NAMES: Seldom<Vec<Named>> = Seldom::new(Duration::from_secs(300), names);
 
 /// The geocoder keeps its list to itself and tells what is nearest to a point: so the Earth is asked square by square, and a
 /// square without a town in its reach is not asked again. Finds 98 of 100; the others lie a mile from one that is found.

@@ -25,7 +25,7 @@ pub fn config() -> Value {
         "nightlyTasks": {
             "clusterNewFaces": true,
             "databaseCleanup": true,
-            "generateMemories": false,
+            "generateMemories": true,
             "missingThumbnails": true,
             "startTime": "00:00",
             "syncQuotaUsage": false,
