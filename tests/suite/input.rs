@@ -184,6 +184,7 @@ async fn ten_megabytes_of_json_are_too_much_for_every_operation() {
     let client = app.sign_up().await;
     let body = json!({ "ids": [], "description": "x".repeat(10 << 20), "email": "a", "password": "b", "name": "c" });
     let bytes = serde_json::to_vec(&body).unwrap();
+    let mut wrong = Vec::new();
     for operation in api::operations() {
         let takes_a_body = operation.method != Method::GET && !["uploadAsset", "uploadPlugin"].contains(&operation.id);
         let reads_none = [
@@ -209,6 +210,8 @@ async fn ten_megabytes_of_json_are_too_much_for_every_operation() {
             "createProfileImage",
             "deleteProfileImage",
             "createPartnerDeprecated",
+            // Without a link nobody reads it.
+            "sharedLinkLogin",
         ];
         let by_path_alone =
             operation.method == Method::DELETE && operation.path.contains("{id}") && operation.id != "deleteFace";
@@ -219,9 +222,11 @@ async fn ten_megabytes_of_json_are_too_much_for_every_operation() {
         let path = ["{id}", "{userId}", "{assetId}"].iter().fold(path, |path, part| path.replace(part, UNKNOWN));
         let request = client.request(operation.method.clone(), &path).header("content-type", "application/json");
         let answer = client.answer(request.body(bytes.clone())).await;
-        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{}: {}", operation.id, answer.body);
-        assert!(answer.body["message"].is_string(), "{}", operation.id);
+        if answer.status != StatusCode::PAYLOAD_TOO_LARGE || !answer.body["message"].is_string() {
+            wrong.push(format!("{}: {} {}", operation.id, answer.status, answer.body));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]

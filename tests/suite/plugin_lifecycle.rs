@@ -136,7 +136,7 @@ async fn what_is_no_plugin_is_refused_and_nothing_changes() {
         (twice, "there are two sections latent:manifest"),
         (of(plain.replace("face-detector", "mind-reader")), "is unknown; known are"),
         (of(plain.replace("face-detector", "embedder")), "does not export latent:plugin/embedding@0.1.0"),
-        (of(plain.replace("face-detector", "local-storage")), "imports latent:plugin/image@0.1.0"),
+        (of(plain.replace("face-detector", "local-storage")), "imports latent:plugin/tensor@0.1.0"),
         (with_manifest(foreign, &plain), "imports wasi:sockets/tcp@0.2.0, which is no interface of latent:plugin"),
         (of(manifest(ID, "one", "")), "the manifest's version \"one\" is none"),
         (of(plain.clone() + "[settings.schema]\noneOf = []\n"), "does not check \"oneOf\""),

@@ -141,7 +141,7 @@ async fn an_import_outside_the_world_is_refused_by_name() {
     let refused =
         house.host.load(with_manifest(component("nothing"), &storage).into(), &OperatorGrant::default()).await;
     let Err(HostError::OutsideWorld { import, .. }) = refused else { panic!("it was loaded") };
-    assert_eq!(import, "latent:plugin/image@0.1.0");
+    assert_eq!(import, "latent:plugin/tensor@0.1.0");
 }
 
 #[tokio::test]
