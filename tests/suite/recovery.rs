@@ -135,6 +135,27 @@ async fn a_crash_while_something_is_deleted_for_ever_leaves_no_file() {
 }
 
 #[tokio::test]
+async fn a_crash_while_an_account_is_deleted_leaves_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::start(folder.path(), &[("LATENT_FAILPOINT", "user.assets-gone")]);
+    let ann = program.anonymous.clone().sign_up().await;
+    let account = json!({ "email": "bob@example.org", "name": "Bob", "password": "correct horse" });
+    let bob = ann.post("/admin/users", &account).await.ok()["id"].as_str().unwrap().to_owned();
+    let mut bobs = program.anonymous.clone();
+    bobs.log_in_as("bob@example.org").await;
+    let id = bobs.uploaded("a.jpg", photos::jpeg(7)).await;
+    bobs.processed(&id).await;
+    let path = format!("/admin/users/{bob}");
+    let _ = ann.request(Method::DELETE, &path).json(&json!({ "force": true })).send().await;
+    assert!(!program.wait().success(), "user.assets-gone was never reached");
+    let program = Program::start(folder.path(), &[]);
+    let ann = again(&program).await;
+    eventually("the account is gone", || async { (!ann.get(&path).await.status.is_success()).then_some(()) }).await;
+    let left = || files(&folder.path().join("data/library/library"));
+    eventually("its files are gone", || async { left().is_empty().then_some(()) }).await;
+}
+
+#[tokio::test]
 async fn what_a_crash_left_of_an_upload_is_swept_with_its_lease() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [("LATENT_FAILPOINT", "upload.located"), ("LATENT__UPLOADS__LEASE", "1")];

@@ -28,7 +28,7 @@ pub const ALL: &[&str] = &[
     "ingest.ended",
 ];
 
-/// Points that other walks reach: people, dates that are corrected, what goes for ever, and videos.
+/// Points that other walks reach: people, dates that are corrected, what goes for ever, videos, and accounts.
 pub const BEYOND: &[&str] = &[
     "person.thumbnail-cut",
     "person.thumbnail-put",
@@ -51,6 +51,7 @@ pub const BEYOND: &[&str] = &[
     "transcode.put",
     "transcode.located",
     "transcode.saved",
+    "user.assets-gone",
 ];
 
 struct Chosen {
