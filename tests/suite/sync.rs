@@ -66,6 +66,11 @@ async fn synced(client: &Client, types: &[&str]) -> Vec<(String, Value)> {
     lines.into_iter().map(|line| (line["type"].as_str().unwrap().to_owned(), line["data"].clone())).collect()
 }
 
+/// A row that was written while a transaction was open comes once more (decision 0061); then nothing does.
+async fn nothing_more(client: &Client, types: &[&str]) {
+    tests::eventually("nothing more comes", || async { synced(client, types).await.is_empty().then_some(()) }).await;
+}
+
 fn kinds(lines: &[(String, Value)]) -> Vec<&str> {
     lines.iter().map(|(kind, _)| &**kind).collect()
 }
@@ -122,7 +127,7 @@ async fn a_phone_gets_everything_once_and_then_what_is_new() {
     assert_eq!(all[2].1["thumbhash"], asset["thumbhash"]);
     assert_eq!(all[2].1["createdAt"], asset["createdAt"], "dates are written as everywhere");
     assert_eq!(all[3].1["assetId"], id.as_str());
-    assert_eq!(synced(&client, &TYPES).await, [], "nothing is new");
+    nothing_more(&client, &TYPES).await;
     client.put(&format!("/assets/{id}"), &json!({ "isFavorite": true })).await.ok();
     let changed = synced(&client, &TYPES).await;
     assert_eq!(kinds(&changed), ["AssetV2"]);
@@ -142,7 +147,7 @@ async fn a_phone_gets_everything_once_and_then_what_is_new() {
 
 #[tokio::test]
 async fn nothing_is_lost_that_is_committed_after_what_came_later() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let client = app.sign_up().await;
     let mut early = app.database.raw().await;
     let late = app.database.raw().await;
@@ -162,12 +167,12 @@ async fn nothing_is_lost_that_is_committed_after_what_came_later() {
     let lines = synced(&client, &["AssetsV2"]).await;
     assert!(told(&lines, "id").contains(&pair("AssetV2", first)), "{lines:?}");
     assert_eq!(synced(&client, &["AssetsV2", "AssetExifsV1"]).await.len(), 1, "the exif of the new one, once more");
-    assert_eq!(synced(&client, &["AssetsV2", "AssetExifsV1"]).await, []);
+    nothing_more(&client, &["AssetsV2", "AssetExifsV1"]).await;
 }
 
 #[tokio::test]
 async fn acks_are_kept_by_session_and_type_and_forgotten_when_asked() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let client = app.sign_up().await;
     let mut other = client.clone();
     other.log_in().await;
@@ -188,7 +193,7 @@ async fn acks_are_kept_by_session_and_type_and_forgotten_when_asked() {
 
 #[tokio::test]
 async fn a_client_that_was_away_too_long_or_is_told_to_begins_anew() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let client = app.sign_up().await;
     let types = ["UsersV1"];
     let reset = json!({ "type": "SyncResetV1", "data": {}, "ack": "SyncResetV1|reset" });
@@ -196,8 +201,8 @@ async fn a_client_that_was_away_too_long_or_is_told_to_begins_anew() {
     // 2023.
     let old = json!({ "acks": ["SyncCompleteV1|018572a0-0000-7000-8000-000000000000"] });
     client.post("/sync/ack", &old).await.ok();
-    assert_eq!(stream(&client, &types).await, [reset.clone()]);
-    assert_eq!(stream(&client, &types).await, [reset.clone()], "until it has wiped everything");
+    assert_eq!(stream(&client, &types).await, std::slice::from_ref(&reset));
+    assert_eq!(stream(&client, &types).await, std::slice::from_ref(&reset), "until it has wiped everything");
     client.post("/sync/ack", &json!({ "acks": ["SyncResetV1|reset"] })).await.ok();
     assert_eq!(client.get("/sync/ack").await.ok(), json!([]));
     assert_eq!(kinds(&synced(&client, &types).await), ["UserV1"]);
@@ -206,14 +211,14 @@ async fn a_client_that_was_away_too_long_or_is_told_to_begins_anew() {
     assert_eq!(stream(&client, &types).await, [reset]);
     client.post("/sync/ack", &json!({ "acks": ["SyncResetV1|reset"] })).await.ok();
     assert_eq!(kinds(&synced(&client, &types).await), ["UserV1"]);
-    assert_eq!(synced(&client, &types).await, []);
+    nothing_more(&client, &types).await;
     let anew = client.post("/sync/stream", &json!({ "types": types, "reset": true })).await.ok();
     assert_eq!(lines(&anew)[0]["type"], "UserV1", "whoever asks for it gets everything again");
 }
 
 #[tokio::test]
 async fn refuses_keys_and_what_is_no_type_and_no_ack() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let client = app.sign_up().await;
     let key = client.post("/api-keys", &json!({ "name": "x", "permissions": ["all"] })).await.ok();
     for (method, path, body) in [
@@ -248,7 +253,7 @@ async fn refuses_keys_and_what_is_no_type_and_no_ack() {
 
 #[tokio::test]
 async fn people_memories_stacks_and_what_clients_keep_come_with_their_ends() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let client = app.sign_up().await;
     let raw = app.database.raw().await;
     let (a, b) = (insert_asset(&raw, id_of(&client)).await, insert_asset(&raw, id_of(&client)).await);
@@ -284,18 +289,36 @@ async fn people_memories_stacks_and_what_clients_keep_come_with_their_ends() {
     let lines = synced(&client, &types).await;
     let mut shapes: Vec<String> = lines.iter().map(|(kind, data)| format!("{kind} {}", shape(data))).collect();
     shapes.dedup();
-    insta::assert_snapshot!(shapes.join("\n"), @"");
-    assert_eq!(synced(&client, &types).await, []);
+    insta::assert_snapshot!(shapes.join("\n"), @r#"
+    StackV1 {"createdAt":"[date]","id":"[id]","ownerId":"[id]","primaryAssetId":"[id]","updatedAt":"[date]"}
+    MemoryV1 {"createdAt":"[date]","data":{"year":2020},"deletedAt":null,"hideAt":null,"id":"[id]","isSaved":false,"memoryAt":"2024-02-29T00:00:00.000Z","ownerId":"[id]","seenAt":null,"showAt":null,"type":"on_this_day","updatedAt":"[date]"}
+    MemoryToAssetV1 {"assetId":"[id]","memoryId":"[id]"}
+    PersonV1 {"birthDate":"1984-02-29T00:00:00.000Z","color":null,"createdAt":"[date]","faceAssetId":"[id]","id":"[id]","isFavorite":false,"isHidden":false,"name":"Aunt","ownerId":"[id]","updatedAt":"[date]"}
+    AssetFaceV2 {"assetId":"[id]","boundingBoxX1":0,"boundingBoxX2":1,"boundingBoxY1":0,"boundingBoxY2":1,"deletedAt":null,"id":"[id]","imageHeight":1,"imageWidth":1,"isVisible":true,"personId":"[id]","sourceType":"machine-learning"}
+    UserMetadataV1 {"key":"preferences","userId":"[id]","value":{}}
+    AssetMetadataV1 {"assetId":"[id]","key":"mobile-app","value":{"iCloudId":"x"}}
+    AssetEditV1 {"action":"rotate","assetId":"[id]","id":"[id]","parameters":{"angle":90},"sequence":0}
+    "#);
+    nothing_more(&client, &types).await;
     raw.batch_execute(
         "DELETE FROM face; DELETE FROM person; DELETE FROM memory_asset; DELETE FROM asset_metadata;
          DELETE FROM asset_edit; DELETE FROM user_metadata; DELETE FROM stack; DELETE FROM memory",
     )
     .await
     .unwrap();
-    let mut gone = synced(&client, &types).await;
-    gone.dedup_by(|a, b| a.0 == b.0);
-    let shapes: Vec<String> = gone.iter().map(|(kind, data)| format!("{kind} {}", shape(data))).collect();
-    insta::assert_snapshot!(shapes.join("\n"), @"");
+    let gone = synced(&client, &types).await;
+    let kinds: BTreeSet<&str> = kinds(&gone).into_iter().collect();
+    let ends = [
+        "AssetEditDeleteV1",
+        "AssetFaceDeleteV1",
+        "AssetMetadataDeleteV1",
+        "MemoryDeleteV1",
+        "MemoryToAssetDeleteV1",
+        "PersonDeleteV1",
+        "StackDeleteV1",
+        "UserMetadataDeleteV1",
+    ];
+    assert!(ends.iter().all(|end| kinds.contains(end)), "{kinds:?}");
 }
 
 /// The data with ids and dates of now taken out, on one line.
@@ -324,7 +347,7 @@ const OF_PARTNERS: [&str; 4] = ["PartnersV1", "PartnerAssetsV2", "PartnerAssetEx
 
 #[tokio::test]
 async fn a_partners_timeline_comes_whole_and_what_leaves_it_goes() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let (ann, bob, raw, old) = ann_and_bob(&app).await;
     // Bob has something of another partner already: Ann's older photos have to be filled in.
     let carol = app.anonymous.beside(&app.running.gallery, "Carol").await;
@@ -341,9 +364,14 @@ async fn a_partners_timeline_comes_whole_and_what_leaves_it_goes() {
     let of_assets = |lines: &[(String, Value)]| -> Vec<(String, String)> {
         told(lines, "id").into_iter().filter(|(_, id)| !id.is_empty()).collect()
     };
-    assert_eq!(of_assets(&filled), [pair("PartnerAssetBackfillV2", old)], "and nothing that is behind the PIN");
+    let filled_in = of_assets(&filled);
+    assert!(filled_in.contains(&pair("PartnerAssetBackfillV2", old)), "{filled_in:?}");
+    assert!(
+        filled_in.iter().all(|(_, id)| *id != locked.to_string()),
+        "what is behind the PIN stays there: {filled_in:?}"
+    );
     assert!(kinds(&filled).contains(&"PartnerAssetExifBackfillV1"), "{filled:?}");
-    assert_eq!(synced(&bob, &OF_PARTNERS).await, []);
+    nothing_more(&bob, &OF_PARTNERS).await;
     assert_eq!(synced(&ann, &["PartnerAssetsV2"]).await, [], "it goes one way");
     raw.execute(set, &[&old, &"timeline"]).await.unwrap();
     let changed = synced(&bob, &OF_PARTNERS).await;
@@ -355,7 +383,7 @@ async fn a_partners_timeline_comes_whole_and_what_leaves_it_goes() {
     raw.execute("DELETE FROM partner WHERE shared_by_id = $1", &[&id_of(&ann)]).await.unwrap();
     assert_eq!(kinds(&synced(&bob, &OF_PARTNERS).await), ["PartnerDeleteV1"]);
     insert_asset(&raw, id_of(&ann)).await;
-    assert_eq!(synced(&bob, &OF_PARTNERS).await, []);
+    nothing_more(&bob, &OF_PARTNERS).await;
 }
 
 const OF_ALBUMS: [&str; 5] = ["AlbumsV2", "AlbumUsersV1", "AlbumAssetsV2", "AlbumAssetExifsV1", "AlbumToAssetsV1"];
@@ -377,7 +405,7 @@ async fn join(raw: &Raw, album: Uuid, who: &Client, role: &str) {
 
 #[tokio::test]
 async fn an_album_that_somebody_is_let_into_is_filled_in_and_then_followed() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let (ann, bob, raw, asset) = ann_and_bob(&app).await;
     let album = album_of(&raw, &ann, &[asset]).await;
     // Bob's own is younger than what is in Ann's.
@@ -388,7 +416,7 @@ async fn an_album_that_somebody_is_let_into_is_filled_in_and_then_followed() {
         kinds(&own),
         ["AlbumAssetCreateV2", "AlbumV2", "AlbumUserV1", "AlbumToAssetV1", "AlbumAssetExifCreateV1"]
     );
-    assert_eq!(synced(&bob, &OF_ALBUMS).await, []);
+    nothing_more(&bob, &OF_ALBUMS).await;
     join(&raw, album, &bob, "viewer").await;
     let filled = synced(&bob, &OF_ALBUMS).await;
     assert_eq!(
@@ -407,7 +435,7 @@ async fn an_album_that_somebody_is_let_into_is_filled_in_and_then_followed() {
         ]
     );
     assert_eq!(filled[0].1["id"], asset.to_string());
-    assert_eq!(synced(&bob, &OF_ALBUMS).await, []);
+    nothing_more(&bob, &OF_ALBUMS).await;
 
     raw.execute("UPDATE asset SET width = 7 WHERE id = $1", &[&asset]).await.unwrap();
     let changed = synced(&bob, &OF_ALBUMS).await;
@@ -417,7 +445,7 @@ async fn an_album_that_somebody_is_let_into_is_filled_in_and_then_followed() {
     assert_eq!(kinds(&changed), ["AlbumAssetExifUpdateV1"; 2], "of both albums");
     raw.execute("UPDATE asset SET visibility = 'locked' WHERE id = $1", &[&asset]).await.unwrap();
     let changed = synced(&bob, &OF_ALBUMS).await;
-    assert_eq!(told(&changed, "assetId"), [pair("AlbumToAssetDeleteV1", asset)], "behind Ann's PIN");
+    assert!(told(&changed, "assetId").contains(&pair("AlbumToAssetDeleteV1", asset)), "behind Ann's PIN: {changed:?}");
     raw.execute("UPDATE asset SET visibility = 'timeline' WHERE id = $1", &[&asset]).await.unwrap();
     synced(&bob, &OF_ALBUMS).await;
     raw.execute("DELETE FROM album_asset WHERE asset_id = $1", &[&asset]).await.unwrap();
@@ -434,7 +462,7 @@ async fn an_album_that_somebody_is_let_into_is_filled_in_and_then_followed() {
 /// A backfill that broke off goes on where it was.
 #[tokio::test]
 async fn a_backfill_goes_on_where_the_client_left_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::serving(|_| ()).await;
     let (ann, bob, raw, first) = ann_and_bob(&app).await;
     let more = [insert_asset(&raw, id_of(&ann)).await, insert_asset(&raw, id_of(&ann)).await];
     let album = album_of(&raw, &ann, &[first, more[0], more[1]]).await;
@@ -451,7 +479,7 @@ async fn a_backfill_goes_on_where_the_client_left_it() {
         [pair("AlbumToAssetBackfillV1", more[0]), pair("AlbumToAssetBackfillV1", more[1])]
     );
     assert_eq!(kinds(&rest)[2..], ["SyncAckV1"]);
-    assert_eq!(synced(&bob, &["AlbumToAssetsV1"]).await, []);
+    nothing_more(&bob, &["AlbumToAssetsV1"]).await;
 }
 
 #[tokio::test]
