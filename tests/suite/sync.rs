@@ -446,8 +446,11 @@ async fn an_album_that_somebody_is_let_into_is_filled_in_and_then_followed() {
     raw.execute("UPDATE asset SET visibility = 'locked' WHERE id = $1", &[&asset]).await.unwrap();
     let changed = synced(&bob, &OF_ALBUMS).await;
     assert!(told(&changed, "assetId").contains(&pair("AlbumToAssetDeleteV1", asset)), "behind Ann's PIN: {changed:?}");
+    // It has left its albums, and comes back when somebody puts it there.
     raw.execute("UPDATE asset SET visibility = 'timeline' WHERE id = $1", &[&asset]).await.unwrap();
-    synced(&bob, &OF_ALBUMS).await;
+    raw.execute("INSERT INTO album_asset (album_id, asset_id) VALUES ($1, $2)", &[&album, &asset]).await.unwrap();
+    let back = synced(&bob, &OF_ALBUMS).await;
+    assert!(told(&back, "assetId").contains(&pair("AlbumToAssetV1", asset)), "{back:?}");
     raw.execute("DELETE FROM album_asset WHERE asset_id = $1", &[&asset]).await.unwrap();
     let taken = synced(&bob, &["AlbumToAssetsV1"]).await;
     assert_eq!(told(&taken, "assetId"), [pair("AlbumToAssetDeleteV1", asset)]);
