@@ -92,36 +92,33 @@ impl Gallery {
             self.0.outbox.notify_one();
         }
         if let Some((latitude, longitude)) = correction.position {
-            self.store().correct_position(user.id, ids, &position(latitude, longitude)).await?;
+            let position = self.position(latitude, longitude).await?;
+            self.store().correct_position(user.id, ids, &position).await?;
         }
         self.update_assets(user, ids, changes).await
     }
-}
 
-/// What an XMP file says, as the asset beside it is to begin with. A date that cannot be is not said.
-pub(crate) fn said_beside(xmp: &[u8]) -> Said {
-    let sidecar = media::sidecar(xmp);
-    let taken = sidecar.taken_local.and_then(|local| {
-        let zone = Zone::fixed(sidecar.taken_offset.unwrap_or(Offset::UTC));
-        let created = zone.zone.to_timestamp(local).ok().filter(|_| (1..=9999).contains(&local.year()))?;
-        Some(SaidTaken { created, local, time_zone: zone.name })
-    });
-    Said {
-        taken,
-        position: sidecar.position.map(|(latitude, longitude)| position(latitude, longitude)),
-        description: sidecar.description,
-        rating: sidecar.rating,
+    /// What an XMP file says, as the asset beside it is to begin with. A date that cannot be is not said.
+    pub(crate) async fn said_beside(&self, xmp: &[u8]) -> Result<Said> {
+        let sidecar = media::sidecar(xmp);
+        let taken = sidecar.taken_local.and_then(|local| {
+            let zone = Zone::fixed(sidecar.taken_offset.unwrap_or(Offset::UTC));
+            let created = zone.zone.to_timestamp(local).ok().filter(|_| (1..=9999).contains(&local.year()))?;
+            Some(SaidTaken { created, local, time_zone: zone.name })
+        });
+        let position = match sidecar.position {
+            Some((latitude, longitude)) => Some(self.position(latitude, longitude).await?),
+            None => None,
+        };
+        Ok(Said { taken, position, description: sidecar.description, rating: sidecar.rating })
     }
-}
 
-fn position(latitude: f64, longitude: f64) -> Position {
-    let place = media::place(latitude, longitude);
-    Position {
-        latitude,
-        longitude,
-        city: place.as_ref().map(|place| place.city.clone()),
-        state: place.as_ref().map(|place| place.state.clone()),
-        country: place.map(|place| place.country),
+    async fn position(&self, latitude: f64, longitude: f64) -> Result<Position> {
+        let (city, state, country) = match self.place_at(latitude, longitude).await? {
+            Some(place) => (Some(place.city), Some(place.state), Some(place.country)),
+            None => (None, None, None),
+        };
+        Ok(Position { latitude, longitude, city, state, country })
     }
 }
 

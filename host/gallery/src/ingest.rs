@@ -75,11 +75,8 @@ impl Gallery {
         video: Option<(Size, Option<f64>)>,
     ) -> Result<()> {
         let position = metadata.latitude.zip(metadata.longitude);
-        // The first search reads a list of the world's towns: not on a thread that serves others.
         let place = match position {
-            Some((latitude, longitude)) => tokio::task::spawn_blocking(move || media::place(latitude, longitude))
-                .await
-                .map_err(|error| GalleryError::Invalid(format!("its place cannot be found: {error}")))?,
+            Some((latitude, longitude)) => self.place_at(latitude, longitude).await?,
             None => None,
         };
         let (created, local) = match (metadata.taken_at, metadata.taken_local) {

@@ -14,16 +14,18 @@ impl Gallery {
 
     /// The places that a name may mean.
     pub async fn places_named(&self, name: String, limit: usize) -> Result<Vec<NamedPlace>> {
-        tokio::task::spawn_blocking(move || media::places_named(&name, limit))
-            .await
-            .map_err(|error| GalleryError::Invalid(format!("no place can be found: {error}")))
+        read_up(move || media::places_named(&name, limit)).await
     }
 
     /// The place that is near these coordinates, in degrees.
     pub async fn place_at(&self, latitude: f64, longitude: f64) -> Result<Option<Place>> {
-        // The first search reads a list of the world's towns: not on a thread that serves others.
-        tokio::task::spawn_blocking(move || media::place(latitude, longitude))
-            .await
-            .map_err(|error| GalleryError::Invalid(format!("no place can be found: {error}")))
+        read_up(move || media::place(latitude, longitude)).await
     }
+}
+
+/// The first search in a while reads a list of the world's towns: not on a thread that serves others.
+async fn read_up<T: Send + 'static>(search: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(search)
+        .await
+        .map_err(|error| GalleryError::Invalid(format!("no place can be found: {error}")))
 }

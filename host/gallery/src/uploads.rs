@@ -11,7 +11,6 @@ use store::uploads::{Committed, NewAsset};
 use types::{AssetId, AssetType, IntentId, UserId, Visibility};
 
 use crate::asset_metadata::check_entries;
-use crate::corrections::said_beside;
 use crate::{Event, Gallery, GalleryError, Result, failpoint};
 
 /// What the form says beside the file.
@@ -117,7 +116,10 @@ impl Gallery {
         if let Some(id) = self.by_checksum(user, received.sha1).await? {
             return Ok(Uploaded::Duplicate(id));
         }
-        let said = fields.sidecar.as_deref().map(said_beside).unwrap_or_default();
+        let said = match fields.sidecar.as_deref() {
+            Some(xmp) => self.said_beside(xmp).await?,
+            None => Said::default(),
+        };
         let times = match &said.taken {
             Some(taken) => (taken.created, taken.local),
             None => self.times(&received, kind, &fields).await?,
